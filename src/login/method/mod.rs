@@ -12,6 +12,11 @@
 //! Methods are registered by id, which rules, applications and sessions refer to. Several may have the
 //! same type, such as two OpenID providers. Several may share an endpoint, such as `callback`: then
 //! each [recognizes](LoginMethod::recognizes) its own requests.
+//!
+//! A second step (a TOTP code, a passkey) does not exist yet. It needs no change here: it is a method
+//! that wraps another one. When the inner method returns [`Step::Finished`], it seals that into a page
+//! for the browser, and returns it from an endpoint of its own once the second proof is right, with
+//! `authentication_methods` that name both.
 
 #[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "nothing uses all of it then"))]
 mod authorization_code;
