@@ -582,7 +582,6 @@ async fn otp_15_no_code_and_no_secret_is_in_the_log_in_a_metric_or_in_an_address
         let link = letter.lines().find(|line| line.starts_with("https://")).unwrap();
         let (page, fragment) = link.split_once('#').unwrap();
         assert_eq!(fragment, codes[1]);
-        addresses.push(page.to_owned());
         let linked = browser.get(link).await;
         assert_eq!(linked.header("referrer-policy"), Some("no-referrer"));
         assert_eq!(linked.status(), StatusCode::OK);
@@ -600,6 +599,7 @@ async fn otp_15_no_code_and_no_secret_is_in_the_log_in_a_metric_or_in_an_address
         let landed = browser.get(done.location()).await;
         secrets.note(&landed);
         addresses.extend([refused, sent, again, done, landed].map(|it| it.location().to_owned()));
+        addresses.push(page.to_owned());
         assert_eq!(browser.get(&format!("{WIKI}/docs")).await.status(), StatusCode::OK);
         secrets
             .add("assertion", origin.last().headers["cf-access-jwt-assertion"].to_str().unwrap());
