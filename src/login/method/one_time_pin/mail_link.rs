@@ -83,5 +83,5 @@ pub(super) fn with_code(page: &str, code: &str) -> String {
     format!("{page}#{code}")
 }
 
-/// Windows opens no longer URLs from a mail program. A usual one has 800 bytes.
+/// Windows opens no longer URLs from a mail program. A usual one has 900 bytes.
 const MAX_PAGE_BYTES: usize = 2_000;
