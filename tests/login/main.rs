@@ -16,6 +16,8 @@ mod dead_ends;
 mod entry;
 mod foreign_cookies;
 mod github;
+mod indistinguishable;
+mod mail_link;
 mod own_sessions;
 mod pasted_codes;
 mod pending_logins;
