@@ -6,6 +6,7 @@ use super::shared::SharedCode;
 use super::{PinRequest, device};
 use crate::application::{CanonicalHost, CompiledApplication};
 use crate::audit::{self, Event, EventKind};
+use crate::clock::Timestamp;
 use crate::facts::Person;
 use crate::identity::Email;
 use crate::login::Refusal;
@@ -136,13 +137,13 @@ impl<'a> PinRequest<'a> {
             }
         }
         let Some((to, code)) = drawn.mail else { return Ok(()) };
-        let (application, host) = (protected.application.name.clone(), host.to_string());
+        let (name, host) = (protected.application.name.clone(), host.to_string());
         let (minutes, is_shared) = (self.minutes(), drawn.shared.is_some());
-        let name = application.clone();
-        self.login.mail_delivery.send(&self.method.mailer, application, move || {
+        let expires_at = Timestamp::from_unix_seconds(drawn.code.ends);
+        self.login.mail_delivery.send(&self.method.mailer, protected.audited(), move || {
             let content =
                 PinMail { application: &name, host: &host, code: &code, minutes, is_shared };
-            Mail::new(to, content.subject(), content.text(), content.html())
+            Mail::new(to, content.subject(), content.text(), content.html()).expires_at(expires_at)
         });
         Ok(())
     }
