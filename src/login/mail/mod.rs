@@ -1,5 +1,7 @@
 //! The mail with a one-time PIN, and its delivery.
 
+#[cfg(feature = "smtp")]
+mod compose;
 mod console;
 mod error;
 mod message;
