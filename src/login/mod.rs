@@ -132,7 +132,7 @@ pub(crate) use self::evaluations::{EvaluationContext, Evaluations};
 use self::flow::Flow;
 pub(crate) use self::form::MAX_FORM_BYTES;
 pub(crate) use self::keys::Keys;
-use self::mail::{MailDelivery, Mailer};
+use self::mail::{MailDelivery, MailTemplate, Mailer};
 #[cfg(all(test, feature = "config"))]
 pub(crate) use self::method::one_time_pin::DIGITS;
 pub(crate) use self::method::one_time_pin::PENDING_ERA;
@@ -176,6 +176,7 @@ pub(crate) struct Login {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) mail_delivery: Arc<MailDelivery>,
     pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) mail_template: Arc<MailTemplate>,
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) service_tokens: Arc<LiveServiceTokens>,
     pub(crate) keys: Arc<Keys>,

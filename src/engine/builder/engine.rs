@@ -105,6 +105,7 @@ impl AccessBuilder {
             lifetimes: self.lifetimes,
             methods: self.login_methods.build(Arc::clone(&mailer)),
             mailer,
+            mail_template: Arc::new(self.mail_template),
             store,
             random: Arc::clone(&shared_state.random),
             mail_delivery,

@@ -20,6 +20,10 @@ pub struct PinMail<'a> {
     /// Whether all logins of the address share this code because too many codes were requested. It
     /// is valid on each of their pages, for any application.
     pub is_shared: bool,
+    /// The URL that fills in the code in the browser that requested it; up to 2 KiB. `None` for a shared
+    /// code, which belongs to no particular login, and if links are
+    /// [switched off](crate::login::OneTimePin::link_in_mail).
+    pub link: Option<&'a str>,
 }
 
 impl PinMail<'_> {
@@ -67,6 +71,11 @@ impl PinMail<'_> {
         };
         // Writing text into a `String` does not fail.
         document.render().unwrap_or_default()
+    }
+
+    /// Explains a code that several logins share.
+    pub(super) fn shared_note() -> String {
+        SHARED.join(" ")
     }
 
     fn title(&self) -> String {
@@ -129,7 +138,7 @@ const SHARED: [&str; 3] = [
 
 /// Returns the text on one line, without characters that control a terminal, end a header line or
 /// change the text direction.
-fn single_line(text: &str) -> String {
+pub(super) fn single_line(text: &str) -> String {
     let printable: String = text
         .chars()
         .filter(|c| !is_direction_control(*c))
@@ -247,6 +256,9 @@ mod tests {
             code: "048213",
             minutes: 10,
             is_shared: false,
+            link: Some(LINK),
         }
     }
+
+    const LINK: &str = "https://login.example.com/cdn-cgi/access/emailed-code?nonce=x-Y_z#048213";
 }

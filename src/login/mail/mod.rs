@@ -4,11 +4,16 @@
 mod compose;
 mod console;
 mod error;
+#[cfg(feature = "smtp")]
+mod maildir;
 mod message;
 mod queue;
 #[cfg(feature = "smtp")]
 mod smtp;
+mod template;
 mod test_mail;
+#[cfg(feature = "http-client")]
+mod webhook;
 
 use std::fmt;
 use std::future::Future;
@@ -16,11 +21,16 @@ use std::pin::Pin;
 
 pub use self::console::ConsoleMailer;
 pub use self::error::MailError;
+#[cfg(feature = "smtp")]
+pub use self::maildir::{InvalidSender, MaildirMailer};
 pub use self::message::PinMail;
 pub(crate) use self::queue::MailDelivery;
 pub use self::queue::MailStatus;
 #[cfg(feature = "smtp")]
 pub use self::smtp::{SmtpError, SmtpMailer, SmtpTls};
+pub use self::template::{MailTemplate, TemplateError};
+#[cfg(feature = "http-client")]
+pub use self::webhook::{WebhookError, WebhookMailer};
 
 use crate::clock::Timestamp;
 use crate::identity::Email;

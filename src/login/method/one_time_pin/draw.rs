@@ -1,5 +1,7 @@
 //! Draws a code for a login, and mails it.
 
+use std::sync::Arc;
+
 use super::code::draw_code;
 use super::pending::Code;
 use super::shared::SharedCode;
@@ -11,7 +13,7 @@ use crate::facts::Person;
 use crate::identity::Email;
 use crate::login::Refusal;
 use crate::login::limits::mails::{MailPlan, MailRequest};
-use crate::login::mail::{Mail, PinMail};
+use crate::login::mail::PinMail;
 use crate::random::{self, to_hex};
 use crate::secret::tag;
 use crate::session::cookie;
@@ -139,11 +141,18 @@ impl<'a> PinRequest<'a> {
         let Some((to, code)) = drawn.mail else { return Ok(()) };
         let (name, host) = (protected.application.name.clone(), host.to_string());
         let (minutes, is_shared) = (self.minutes(), drawn.shared.is_some());
+        let template = Arc::clone(&self.login.mail_template);
         let expires_at = Timestamp::from_unix_seconds(drawn.code.ends);
         self.login.mail_delivery.send(&self.method.mailer, protected.audited(), move || {
-            let content =
-                PinMail { application: &name, host: &host, code: &code, minutes, is_shared };
-            Mail::new(to, content.subject(), content.text(), content.html()).expires_at(expires_at)
+            let content = PinMail {
+                application: &name,
+                host: &host,
+                code: &code,
+                minutes,
+                is_shared,
+                link: None,
+            };
+            template.mail(to, &content).expires_at(expires_at)
         });
         Ok(())
     }
