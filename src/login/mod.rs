@@ -135,7 +135,7 @@ pub(crate) use self::evaluations::{EvaluationContext, Evaluations};
 use self::flow::Flow;
 pub(crate) use self::form::MAX_FORM_BYTES;
 pub(crate) use self::keys::Keys;
-use self::mail::MailDelivery;
+use self::mail::{MailDelivery, MailTemplate, Mailer};
 #[cfg(feature = "oidc")]
 pub use self::method::ClientAuthentication;
 pub use self::method::IdentityProvider;
@@ -189,6 +189,8 @@ pub(crate) struct Login {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) mail_delivery: Arc<MailDelivery>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) mail_template: Arc<MailTemplate>,
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) service_tokens: Arc<LiveServiceTokens>,
     pub(crate) keys: Arc<Keys>,

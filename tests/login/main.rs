@@ -17,6 +17,7 @@ mod entry;
 mod foreign_cookies;
 mod github;
 mod indistinguishable;
+mod mail;
 mod mail_link;
 mod own_sessions;
 mod pasted_codes;

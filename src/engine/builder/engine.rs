@@ -94,7 +94,8 @@ impl AccessBuilder {
         )
         .map_err(ConfigError::new)?;
         let context = MethodContext { clock: &shared_state.clock, random: &shared_state.random };
-        let methods = self.login_methods.build(mailer, &context).map_err(ConfigError::new)?;
+        let methods =
+            self.login_methods.build(Arc::clone(&mailer), &context).map_err(ConfigError::new)?;
         let login = Login {
             sources: Arc::clone(&parts.sources),
             directory: Arc::clone(&parts.applications),
@@ -106,6 +107,8 @@ impl AccessBuilder {
             revocations: Arc::clone(&shared_state.revocations),
             lifetimes: self.lifetimes,
             methods,
+            mailer,
+            mail_template: Arc::new(self.mail_template),
             store,
             random: Arc::clone(&shared_state.random),
             mail_delivery,

@@ -1,5 +1,7 @@
 //! Draws a code for a login, and mails it.
 
+use std::sync::Arc;
+
 use super::code::draw_code;
 use super::mail_link::with_code;
 use super::pending::{Code, Nonce};
@@ -7,11 +9,12 @@ use super::shared::SharedCode;
 use super::{PinRequest, device};
 use crate::application::{CanonicalHost, CompiledApplication};
 use crate::audit::{self, Event, EventKind};
+use crate::clock::Timestamp;
 use crate::facts::Person;
 use crate::identity::Email;
 use crate::login::Refusal;
 use crate::login::limits::mails::{MailPlan, MailRequest};
-use crate::login::mail::{Mail, PinMail};
+use crate::login::mail::PinMail;
 use crate::random::{self, to_hex};
 use crate::secret::tag;
 use crate::session::cookie;
@@ -140,10 +143,11 @@ impl<'a> PinRequest<'a> {
             }
         }
         let Some((to, code)) = drawn.mail else { return Ok(()) };
-        let (application, host) = (protected.application.name.clone(), host.to_string());
+        let (name, host) = (protected.application.name.clone(), host.to_string());
         let (minutes, is_shared) = (self.minutes(), drawn.shared.is_some());
-        let name = application.clone();
-        self.login.mail_delivery.send(&self.method.mailer, application, move || {
+        let template = Arc::clone(&self.login.mail_template);
+        let expires_at = Timestamp::from_unix_seconds(drawn.code.ends);
+        self.login.mail_delivery.send(&self.method.mailer, protected.audited(), move || {
             let link = page.map(|page| with_code(&page, &code));
             let content = PinMail {
                 application: &name,
@@ -153,7 +157,7 @@ impl<'a> PinRequest<'a> {
                 is_shared,
                 link: link.as_deref(),
             };
-            Mail::new(to, content.subject(), content.text(), content.html())
+            template.mail(to, &content).expires_at(expires_at)
         });
         Ok(())
     }
