@@ -19,6 +19,8 @@ mod registry;
 mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_accounts;
 
 use std::fmt;
 use std::future::Future;
