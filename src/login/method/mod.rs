@@ -12,10 +12,23 @@
 //! Methods are registered by id, which rules, applications and sessions refer to. Several may have the
 //! same type, such as two OpenID providers. Several may share an endpoint, such as `callback`: then
 //! each [recognizes](LoginMethod::recognizes) its own requests.
+//!
+//! A second step (a TOTP code, a passkey) does not exist yet. It needs no change here: it is a method
+//! that wraps another one. When the inner method returns [`Step::Finished`], it seals that into a page
+//! for the browser, and returns it from an endpoint of its own once the second proof is right, with
+//! `authentication_methods` that name both.
 
+#[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "nothing uses all of it then"))]
+mod authorization_code;
+#[cfg(feature = "github")]
+mod github;
+#[cfg(feature = "oidc")]
+pub(super) mod oidc;
 pub(super) mod one_time_pin;
 mod provider;
 mod registry;
+#[cfg(feature = "saml")]
+pub(super) mod saml;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -29,6 +42,11 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
+use self::authorization_code::AuthorizationKeys;
+#[cfg(feature = "oidc")]
+pub use self::authorization_code::ClientAuthentication;
+#[cfg(feature = "github")]
+pub use self::github::{GitHubProvider, GitHubProviderError};
 use self::one_time_pin::PinKeys;
 pub use self::provider::IdentityProvider;
 pub(crate) use self::provider::MethodContext;
@@ -37,6 +55,7 @@ use self::provider::{BuildError, ProviderSettings};
 pub(super) use self::registry::Choice;
 pub(crate) use self::registry::LoginMethods;
 pub(crate) use self::settings::{MethodInfo, MethodSettings};
+use super::form::Fields;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::clock::Timestamp;
@@ -82,6 +101,23 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
     /// Returns the endpoints below `/cdn-cgi/access/`, on the host that runs the login.
     fn endpoints(&self) -> &'static [MethodEndpoint];
 
+    /// Returns the form that other sites may post to an endpoint of this method; `None` if none may.
+    fn cross_site_form(&self) -> Option<CrossSiteForm> {
+        None
+    }
+
+    /// Returns a document of this name about this site, for the provider. Served at
+    /// `/cdn-cgi/access/NAME` and `/cdn-cgi/access/ID/NAME`, on the host that runs the login.
+    fn provider_document(
+        &self,
+        login: &Login,
+        request: &EndpointRequest,
+        name: &str,
+    ) -> Option<ResponseBytes> {
+        let _ = (login, request, name);
+        None
+    }
+
     /// Returns whether a call of an endpoint is for this method. Checked before `answer`. If several
     /// methods share the endpoint, only one of them recognizes the call.
     fn recognizes(&self, call: EndpointCall<'_>) -> bool;
@@ -124,6 +160,29 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
         let _ = (account, back);
         None
     }
+
+    /// Verifies a token by which the provider tells of a logout there. Returns `None` for a token that is
+    /// not for this method, or is refused. Whether the token was used before is not checked.
+    fn logout_notice<'a>(&'a self, token: &'a str, now: Timestamp) -> NoticeFuture<'a> {
+        let _ = (token, now);
+        Box::pin(async { None })
+    }
+}
+
+/// The future of [`LoginMethod::logout_notice`].
+pub(super) type NoticeFuture<'a> = Pin<Box<dyn Future<Output = Option<LogoutNotice>> + Send + 'a>>;
+
+/// A logout at the provider.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct LogoutNotice {
+    /// The user ([`ProviderAccount::subject`]). With a session, only that one has ended.
+    pub(super) subject: Option<Box<str>>,
+    /// The session at the provider ([`ProviderAccount::session`]).
+    pub(super) session: Option<Box<str>>,
+    /// The id of the notice. A second one with this id is a replay.
+    pub(super) id: Box<str>,
+    /// From then on the notice is refused.
+    pub(super) counts_until: Timestamp,
 }
 
 /// The future of [`LoginMethod::refresh`].
@@ -172,6 +231,23 @@ pub(super) struct MethodEndpoint {
     pub(super) refuses_background: bool,
 }
 
+/// A form that a provider's site posts through the browser.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CrossSiteForm {
+    pub(super) endpoint: &'static str,
+    /// The length of the longest form.
+    pub(crate) max_bytes: usize,
+    /// Whether fields are those of such a form, and of no other.
+    pub(super) is_it: fn(&Fields) -> bool,
+}
+
+impl CrossSiteForm {
+    /// Returns whether a body is such a form.
+    pub(crate) fn is_it(&self, body: &[u8]) -> bool {
+        Fields::parse_within(self.max_bytes, body).is_ok_and(|fields| (self.is_it)(&fields))
+    }
+}
+
 /// A request to an endpoint of a method.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EndpointCall<'a> {
@@ -217,12 +293,20 @@ pub(super) struct Authenticated {
 /// The keys of all methods.
 #[derive(Debug)]
 pub(super) struct MethodKeys {
+    authorization_code: AuthorizationKeys,
     one_time_pin: PinKeys,
+    #[cfg(feature = "saml")]
+    saml: saml::SamlKeys,
 }
 
 impl MethodKeys {
     pub(super) fn derive(master: &MasterSecret) -> Result<Self, SealError> {
-        Ok(Self { one_time_pin: PinKeys::derive(master)? })
+        Ok(Self {
+            authorization_code: AuthorizationKeys::derive(master)?,
+            one_time_pin: PinKeys::derive(master)?,
+            #[cfg(feature = "saml")]
+            saml: saml::SamlKeys::derive(master)?,
+        })
     }
 }
 
