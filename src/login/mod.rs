@@ -116,6 +116,7 @@ pub(crate) mod metadata;
 mod method;
 mod own_sessions;
 mod redirect;
+mod refresh;
 mod refusal;
 mod request;
 mod sign_in;
@@ -155,6 +156,7 @@ pub(crate) use self::method::{CrossSiteForm, LoginMethods, MethodContext, Method
 #[cfg(feature = "github")]
 pub use self::method::{GitHubProvider, GitHubProviderError};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
+pub(crate) use self::refresh::Refreshes;
 use self::refusal::Refusal;
 pub(crate) use self::request::EndpointRequest;
 pub(crate) use self::target_id::{MAX_URL_BYTES, TargetId};
@@ -184,6 +186,7 @@ pub(crate) struct Login {
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) methods: LoginMethods,
+    pub(crate) refreshes: Refreshes,
     pub(crate) sources: Arc<Sources>,
     pub(crate) evaluations: Evaluations,
     pub(crate) store: Arc<dyn Store>,
