@@ -39,7 +39,6 @@ struct World {
     store: Arc<Ledger>,
     clock: Arc<ManualClock>,
     mail: Mailbox,
-    origin: Origin,
     service: Service,
 }
 
@@ -63,7 +62,7 @@ impl World {
     fn with(corp: SamlProvider) -> Self {
         let clock = clock();
         let store = Ledger::new(MemoryStore::new(Arc::clone(&clock), 10_000));
-        let (mail, origin) = (Mailbox::default(), Origin::default());
+        let mail = Mailbox::default();
         let partner =
             SamlProvider::new("partner", PARTNER_ISSUER, PARTNER_SSO, [PARTNER.certificate_pem()]);
         let staff = || Policy::allow("staff").include(Rule::email_domain("example.com").unwrap());
@@ -97,8 +96,8 @@ impl World {
             .clock(Arc::clone(&clock))
             .build()
             .unwrap();
-        let service = AccessLayer::new(access).layer(origin.clone());
-        Self { store, clock, mail, origin, service }
+        let service = AccessLayer::new(access).layer(Origin::default());
+        Self { store, clock, mail, service }
     }
 
     fn browser(&self) -> Browser {
@@ -517,23 +516,33 @@ async fn flow_05_two_logins_at_once_end_in_any_order_each_with_its_own_user() {
 }
 
 #[tokio::test]
-async fn a_browser_keeps_four_pending_logins_and_the_newest_ones_work() {
-    let world = World::new();
-    let mut browser = world.browser();
-    let mut begun = Vec::new();
-    let kept = |browser: &Browser, asked: &Asked| {
-        browser.cookie(TEAM_HOST, &format!("CF_SamlLogin_{}", &asked.id[1..])).is_some()
-    };
-    browser.plant(TEAM_HOST, "CF_SamlLogin_00000000000000000000000000000000", "rubbish");
-    for number in 0..7 {
-        world.clock.advance(Duration::from_secs(1));
-        let method = if number % 2 == 0 { "corp" } else { "partner" };
-        begun.push(begin(&mut browser, &format!("{WIKI}/{number}"), method).await);
+async fn flow_06_a_browser_keeps_the_newest_logins_in_a_bounded_header() {
+    for (length, most) in [(1, 8), (480, 5)] {
+        let world = World::new();
+        let mut browser = world.browser();
+        let name = |asked: &Asked| format!("CF_SamlLogin_{}", &asked.id[1..]);
+        let rubbish = format!("CF_SamlLogin_{:032}", 0);
+        browser.plant(TEAM_HOST, &rubbish, "rubbish");
+        let mut begun = Vec::new();
+        for number in 10..30 {
+            world.clock.advance(Duration::from_secs(1));
+            let method = if number % 2 == 0 { "corp" } else { "partner" };
+            let url = format!("{WIKI}/{}/{number}", "x".repeat(length));
+            begun.push(begin(&mut browser, &url, method).await);
+        }
+        assert!(browser.cookie(TEAM_HOST, &rubbish).is_none());
+        let kept: Vec<_> = begun.iter().map(|it| browser.cookie(TEAM_HOST, &name(it))).collect();
+        let (gone, kept) = kept.split_at(begun.len() - most);
+        assert!(gone.iter().all(Option::is_none), "{length}");
+        let sizes: Vec<_> = kept.iter().map(|it| it.as_ref().unwrap().len()).collect();
+        assert!(sizes.iter().sum::<usize>() < 6 * 1024, "{sizes:?}");
+        // In any order, each tab gets to its own page.
+        for asked in [&begun[18], &begun[16]] {
+            let xml = Reply::to(asked, "ada@example.com").xml(&CORP);
+            let answer = bring(&mut browser, asked, &xml).await;
+            let (_, page) = browser.visit(answer.location()).await;
+            let number = if asked.id == begun[18].id { 28 } else { 26 };
+            assert!(page.text.ends_with(&format!("/{number}")), "{}", page.text);
+        }
     }
-    assert!(browser.cookie(TEAM_HOST, "CF_SamlLogin_00000000000000000000000000000000").is_none());
-    let all: Vec<_> = begun.iter().map(|asked| kept(&browser, asked)).collect();
-    assert_eq!(all, [false, false, false, true, true, true, true]);
-    let answer =
-        bring(&mut browser, &begun[4], &Reply::to(&begun[4], "ada@example.com").xml(&CORP)).await;
-    assert_eq!(browser.visit(answer.location()).await.1.text, "origin saw /4");
 }

@@ -17,17 +17,20 @@ use time::format_description::well_known::Rfc3339;
 use crate::support::{NOW, query};
 
 /// A signing key and its certificate.
-pub struct Key {
-    pub pem: String,
+pub(super) struct Key {
+    pub(super) pem: String,
     /// In Base64.
-    pub certificate: String,
+    pub(super) certificate: String,
 }
 
 impl Key {
     fn generate(name: &str, size: KeySize) -> Self {
         let pair = KeyPair::generate(size).unwrap();
         let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
-        let encoded = STANDARD.encode(der.as_ref());
+        let mut encoded = STANDARD.encode(der.as_ref());
+        for line in (1..encoded.len().div_ceil(64)).rev() {
+            encoded.insert(64 * line, '\n');
+        }
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{encoded}\n-----END PRIVATE KEY-----\n");
         let signer = rcgen::KeyPair::from_pem(&pem).unwrap();
         let parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -36,35 +39,37 @@ impl Key {
     }
 
     /// The certificate in PEM.
-    pub fn certificate_pem(&self) -> String {
+    pub(super) fn certificate_pem(&self) -> String {
         format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", self.certificate)
     }
 }
 
-pub static CORP: LazyLock<Key> = LazyLock::new(|| Key::generate("corp", KeySize::Rsa2048));
-pub static PARTNER: LazyLock<Key> = LazyLock::new(|| Key::generate("partner", KeySize::Rsa2048));
+pub(super) static CORP: LazyLock<Key> = LazyLock::new(|| Key::generate("corp", KeySize::Rsa2048));
+pub(super) static PARTNER: LazyLock<Key> =
+    LazyLock::new(|| Key::generate("partner", KeySize::Rsa2048));
 /// A key that nobody trusts.
-pub static MALLORY: LazyLock<Key> = LazyLock::new(|| Key::generate("mallory", KeySize::Rsa2048));
+pub(super) static MALLORY: LazyLock<Key> =
+    LazyLock::new(|| Key::generate("mallory", KeySize::Rsa2048));
 
-pub const CORP_ISSUER: &str = "https://idp.example.net/saml?a=1&b=2";
-pub const CORP_SSO: &str = "https://idp.example.net/sso?tenant=1&x=y";
-pub const PARTNER_ISSUER: &str = "urn:partner";
-pub const PARTNER_SSO: &str = "https://partner.example.net/sso";
-pub const MAIL: &str = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress";
+pub(super) const CORP_ISSUER: &str = "https://idp.example.net/saml?a=1&b=2";
+pub(super) const CORP_SSO: &str = "https://idp.example.net/sso?tenant=1&x=y";
+pub(super) const PARTNER_ISSUER: &str = "urn:partner";
+pub(super) const PARTNER_SSO: &str = "https://partner.example.net/sso";
+pub(super) const MAIL: &str = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress";
 const RSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
 
 /// What a browser brings to the provider.
 #[derive(Clone, Debug)]
-pub struct Asked {
-    pub url: String,
-    pub xml: String,
-    pub id: String,
-    pub acs: String,
-    pub relay_state: String,
+pub(super) struct Asked {
+    pub(super) url: String,
+    pub(super) xml: String,
+    pub(super) id: String,
+    pub(super) acs: String,
+    pub(super) relay_state: String,
 }
 
 impl Asked {
-    pub fn read(url: &str) -> Self {
+    pub(super) fn read(url: &str) -> Self {
         let request = query(url, "SAMLRequest").expect("a request");
         let xml = deflate_raw_decode(&base64_decode(&request).unwrap()).unwrap();
         let xml = String::from_utf8(xml).unwrap();
@@ -84,7 +89,7 @@ impl Asked {
 
 /// Which of the elements are signed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Signed {
+pub(super) enum Signed {
     Nothing,
     Assertion,
     Response,
@@ -93,34 +98,34 @@ pub enum Signed {
 
 /// An answer, honest unless a test changes it.
 #[derive(Clone, Debug)]
-pub struct Reply {
-    pub response_id: String,
-    pub assertion_id: String,
-    pub response_issuer: Option<String>,
-    pub issuer: String,
-    pub status: String,
-    pub destination: Option<String>,
-    pub in_response_to: Option<String>,
-    pub confirmed_in_response_to: Option<String>,
-    pub recipient: String,
-    pub audience: Option<String>,
+pub(super) struct Reply {
+    pub(super) response_id: String,
+    pub(super) assertion_id: String,
+    pub(super) response_issuer: Option<String>,
+    pub(super) issuer: String,
+    pub(super) status: String,
+    pub(super) destination: Option<String>,
+    pub(super) in_response_to: Option<String>,
+    pub(super) confirmed_in_response_to: Option<String>,
+    pub(super) recipient: String,
+    pub(super) audience: Option<String>,
     /// In seconds since 1970.
-    pub not_before: u64,
-    pub not_on_or_after: u64,
-    pub confirmed_until: u64,
-    pub name_id: String,
-    pub name_id_format: &'static str,
-    pub attributes: Vec<(String, Vec<String>)>,
-    pub context: &'static str,
+    pub(super) not_before: u64,
+    pub(super) not_on_or_after: u64,
+    pub(super) confirmed_until: u64,
+    pub(super) name_id: String,
+    pub(super) name_id_format: &'static str,
+    pub(super) attributes: Vec<(String, Vec<String>)>,
+    pub(super) context: &'static str,
     /// XML within the assertion and the response, behind all else.
-    pub more_in_assertion: String,
-    pub more_in_response: String,
-    pub signed: Signed,
+    pub(super) more_in_assertion: String,
+    pub(super) more_in_response: String,
+    pub(super) signed: Signed,
 }
 
 impl Reply {
     /// The answer of the provider `corp` about a user.
-    pub fn to(asked: &Asked, email: &str) -> Self {
+    pub(super) fn to(asked: &Asked, email: &str) -> Self {
         let id = &asked.id;
         Self {
             response_id: format!("_r{}", &id[1..]),
@@ -146,13 +151,13 @@ impl Reply {
         }
     }
 
-    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
 
     /// The assertion, without a signature.
-    pub fn assertion(&self) -> String {
+    pub(super) fn assertion(&self) -> String {
         let optional = |name: &str, value: &Option<String>| {
             value.as_ref().map_or_else(String::new, |it| format!(" {name}=\"{}\"", escape(it)))
         };
@@ -199,7 +204,7 @@ impl Reply {
     }
 
     /// The response around an assertion.
-    pub fn around(&self, assertion: &str) -> String {
+    pub(super) fn around(&self, assertion: &str) -> String {
         let optional = |name: &str, value: &Option<String>| {
             value.as_ref().map_or_else(String::new, |it| format!(" {name}=\"{}\"", escape(it)))
         };
@@ -223,7 +228,7 @@ impl Reply {
     }
 
     /// The answer in XML, signed with a key.
-    pub fn xml(&self, key: &Key) -> String {
+    pub(super) fn xml(&self, key: &Key) -> String {
         let xml = self.around(&self.assertion());
         match self.signed {
             Signed::Nothing => xml,
@@ -232,35 +237,29 @@ impl Reply {
             Signed::Both => sign(&sign(&xml, false, key), true, key),
         }
     }
-
-    /// The signed assertion and the response around it, apart.
-    pub fn signed_assertion(&self, key: &Key) -> String {
-        let xml = sign(&self.around(&self.assertion()), false, key);
-        assertion_of(&xml).to_owned()
-    }
 }
 
 /// The assertion in a response.
-pub fn assertion_of(xml: &str) -> &str {
+pub(super) fn assertion_of(xml: &str) -> &str {
     let start = xml.find("<saml:Assertion").unwrap();
     let end = xml.rfind("</saml:Assertion>").unwrap() + "</saml:Assertion>".len();
     &xml[start..end]
 }
 
 /// The first signature in a text.
-pub fn signature_of(xml: &str) -> &str {
+pub(super) fn signature_of(xml: &str) -> &str {
     let start = xml.find("<ds:Signature ").unwrap();
     let end = xml.find("</ds:Signature>").unwrap() + "</ds:Signature>".len();
     &xml[start..end]
 }
 
-pub fn sign(xml: &str, whole: bool, key: &Key) -> String {
+pub(super) fn sign(xml: &str, whole: bool, key: &Key) -> String {
     let private = load_private_key(&key.pem, None).unwrap();
     construct_saml_signature(xml, whole, &private, &key.certificate, RSA_SHA256, &[], None).unwrap()
 }
 
 /// As a browser posts it.
-pub fn encode(xml: &str) -> String {
+pub(super) fn encode(xml: &str) -> String {
     STANDARD.encode(xml)
 }
 
