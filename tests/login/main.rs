@@ -24,6 +24,7 @@ mod pasted_codes;
 mod pending_logins;
 mod pressure;
 mod race;
+mod saml;
 mod sessions;
 mod steps;
 #[path = "../support/mod.rs"]

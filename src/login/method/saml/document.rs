@@ -443,3 +443,6 @@ pub(super) const MAX_ELEMENTS: usize = 8_192;
 pub(super) const MAX_DEPTH: usize = 24;
 pub(super) const MAX_ATTRIBUTES: usize = 32;
 pub(super) const MAX_VALUE_BYTES: usize = 4 * 1024;
+
+#[cfg(test)]
+mod tests;
