@@ -144,13 +144,8 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
     /// Verifies a logout notice of the provider (OpenID Connect Back-Channel Logout). Returns `None` for
     /// a text that is not for this method, or not valid. Whether the notice was used before is not
     /// checked here.
-    fn logout_notice<'a>(
-        &'a self,
-        login: &'a Login,
-        notice: &'a str,
-        now: Timestamp,
-    ) -> NoticeFuture<'a> {
-        let _ = (login, notice, now);
+    fn logout_notice<'a>(&'a self, notice: &'a str, now: Timestamp) -> NoticeFuture<'a> {
+        let _ = (notice, now);
         Box::pin(async { None })
     }
 
@@ -160,29 +155,6 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
         let _ = (account, back);
         None
     }
-
-    /// Verifies a token by which the provider tells of a logout there. Returns `None` for a token that is
-    /// not for this method, or is refused. Whether the token was used before is not checked.
-    fn logout_notice<'a>(&'a self, token: &'a str, now: Timestamp) -> NoticeFuture<'a> {
-        let _ = (token, now);
-        Box::pin(async { None })
-    }
-}
-
-/// The future of [`LoginMethod::logout_notice`].
-pub(super) type NoticeFuture<'a> = Pin<Box<dyn Future<Output = Option<LogoutNotice>> + Send + 'a>>;
-
-/// A logout at the provider.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct LogoutNotice {
-    /// The user ([`ProviderAccount::subject`]). With a session, only that one has ended.
-    pub(super) subject: Option<Box<str>>,
-    /// The session at the provider ([`ProviderAccount::session`]).
-    pub(super) session: Option<Box<str>>,
-    /// The id of the notice. A second one with this id is a replay.
-    pub(super) id: Box<str>,
-    /// From then on the notice is refused.
-    pub(super) counts_until: Timestamp,
 }
 
 /// The future of [`LoginMethod::refresh`].
