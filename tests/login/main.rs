@@ -15,6 +15,7 @@ mod crossing;
 mod dead_ends;
 mod entry;
 mod foreign_cookies;
+mod openid_connect;
 mod own_sessions;
 mod pasted_codes;
 mod pending_logins;

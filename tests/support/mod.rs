@@ -4,6 +4,7 @@
 pub mod ledger;
 pub mod log;
 pub mod mmdb;
+pub mod openid;
 pub mod sockets;
 pub mod wire;
 pub mod wrapping_store;
