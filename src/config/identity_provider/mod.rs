@@ -105,8 +105,7 @@ mod tests {
                     assert!(error.contains(&missing) && error.contains("needs it"), "{error}");
                 }
             }
-            for key in document::ProviderConfig::LEVEL.keys.iter().filter(|key| !kind.has(key.name))
-            {
+            for key in ProviderConfig::LEVEL.keys.iter().filter(|key| !kind.has(key.name)) {
                 let value = match key.example {
                     "false" => "true",
                     example => example,

@@ -144,13 +144,8 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
     /// Verifies a logout notice of the provider (OpenID Connect Back-Channel Logout). Returns `None` for
     /// a text that is not for this method, or not valid. Whether the notice was used before is not
     /// checked here.
-    fn logout_notice<'a>(
-        &'a self,
-        login: &'a Login,
-        notice: &'a str,
-        now: Timestamp,
-    ) -> NoticeFuture<'a> {
-        let _ = (login, notice, now);
+    fn logout_notice<'a>(&'a self, notice: &'a str, now: Timestamp) -> NoticeFuture<'a> {
+        let _ = (notice, now);
         Box::pin(async { None })
     }
 

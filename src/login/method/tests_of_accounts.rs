@@ -194,12 +194,7 @@ impl LoginMethod for Directory {
         })
     }
 
-    fn logout_notice<'a>(
-        &'a self,
-        _: &'a Login,
-        notice: &'a str,
-        now: Timestamp,
-    ) -> NoticeFuture<'a> {
+    fn logout_notice<'a>(&'a self, notice: &'a str, now: Timestamp) -> NoticeFuture<'a> {
         Box::pin(async move {
             let notice: Value = serde_json::from_str(notice).ok()?;
             let text = |name: &str| notice[name].as_str().map(Box::from);
