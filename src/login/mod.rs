@@ -94,7 +94,8 @@
 //! | `target-by-network` | the same | 65,536 buckets, and their sum; 128 URLs in half an hour from one network |
 //!
 //! An unfinished login creates no other records. Logins at a SAML provider create `saml-used`, two for
-//! each signed answer to a login that was begun here.
+//! each signed answer to a login that was begun here. Logins at an OpenID provider or at GitHub create
+//! `code-redeemed` when they succeed, one each, for half an hour.
 
 mod back_channel;
 mod browser;
