@@ -21,7 +21,7 @@ use super::facts::FactsConfig;
 use super::ingress::IngressEntry;
 use super::limits::LimitsConfig;
 use super::lint::Suppression;
-use super::mail::MailConfig;
+use super::mail::{MailConfig, MailTemplateConfig};
 use super::redaction::Redaction;
 use super::state::StateConfig;
 use super::tests::ExpectedVerdict;
@@ -154,6 +154,8 @@ pub enum Role {
         external_evaluation: ExternalEvaluation,
         /// `mail`: how codes reach users.
         mail: MailConfig,
+        /// `mail.template`: in which words.
+        mail_template: MailTemplateConfig,
     },
     /// `issuer`: an issuer in front runs the login, and this program verifies its tokens.
     #[non_exhaustive]

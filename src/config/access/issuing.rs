@@ -1,7 +1,7 @@
 //! A file whose program issues tokens.
 
 use crate::config::application::{self, ReadApplication};
-use crate::config::mail::MailConfig;
+use crate::config::mail::MailSection;
 use crate::config::one_time_pin;
 use crate::config::reader::{NodeRef, Reader};
 use crate::config::settings::Role;
@@ -32,14 +32,17 @@ pub(super) fn build(
              console` for trying out",
         );
     }
+    // Without a policy that needs a login, none is needed; an invalid one was reported.
+    let MailSection { way: mail, template: mail_template } =
+        access.mail.value().unwrap_or_default();
     Role::Issuing {
         team_domain: access.team_domain.value(),
         transfer_host: access.transfer_host.value().map(|host| host.0),
         one_time_pin,
         key_rotation: access.key_rotation.value().unwrap_or_default().into(),
         external_evaluation: access.external_evaluation.value().unwrap_or_default().into(),
-        // Without a policy that needs a login, none is needed; an invalid one was reported.
-        mail: access.mail.value().unwrap_or(MailConfig::Console),
+        mail,
+        mail_template,
     }
 }
 
