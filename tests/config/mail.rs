@@ -89,7 +89,7 @@ fn words_are_checked_where_they_are_written() {
     let error = parse(block).unwrap_err().to_string();
     assert_eq!(
         error,
-        "access.yml:6:13: access.mail.template.text: line 3: unknown placeholder `{{cod}}`; did you mean \
+        "access.yml:7:9: access.mail.template.text: line 3: unknown placeholder `{{cod}}`; did you mean \
          `{{code}}`?"
     );
 }

@@ -94,7 +94,7 @@ document! {
         "ca_file" ca_file: FilePath { default: "none", example: "/etc/access/mail-ca.pem", }
         /// The name by which this machine introduces itself to the server: a host name or IP address.
         "hello_name" hello_name: MailHost {
-            default: "`[127.0.0.1]`", example: "access.example.com",
+            default: "[127.0.0.1]", example: "access.example.com",
         }
         /// Allows `tls: none` to a server on another machine. Weakens the default: codes can be read on
         /// the way.
