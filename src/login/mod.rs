@@ -134,8 +134,6 @@ pub(crate) use self::form::MAX_FORM_BYTES;
 pub(crate) use self::keys::Keys;
 use self::mail::MailDelivery;
 pub use self::method::IdentityProvider;
-#[cfg(feature = "config")]
-pub(crate) use self::method::MethodInfo;
 #[cfg(all(test, feature = "config"))]
 pub(crate) use self::method::one_time_pin::DIGITS;
 pub(crate) use self::method::one_time_pin::PENDING_ERA;
@@ -144,7 +142,11 @@ pub use self::method::one_time_pin::{OneTimePin, OneTimePinLimits};
 pub(crate) use self::method::one_time_pin::{REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
 #[cfg(feature = "github")]
 pub use self::method::{GitHubProvider, GitHubProviderError};
-pub(crate) use self::method::{LoginMethods, MethodContext, MethodSettings};
+pub(crate) use self::method::{
+    LoginMethods, MethodContext, MethodSettings, meant_methods, unknown_method,
+};
+#[cfg(feature = "config")]
+pub(crate) use self::method::{MethodInfo, Reach, named_method};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 use self::refusal::Refusal;
 pub(crate) use self::request::EndpointRequest;

@@ -17,6 +17,7 @@
 mod authorization_code;
 #[cfg(feature = "github")]
 mod github;
+mod info;
 pub(super) mod one_time_pin;
 mod provider;
 mod registry;
@@ -34,6 +35,9 @@ use http::{HeaderValue, Method};
 use self::authorization_code::AuthorizationKeys;
 #[cfg(feature = "github")]
 pub use self::github::{GitHubProvider, GitHubProviderError};
+#[cfg(feature = "config")]
+pub(crate) use self::info::{MethodInfo, Reach, named_method};
+pub(crate) use self::info::{meant_methods, unknown_method};
 use self::one_time_pin::PinKeys;
 pub use self::provider::IdentityProvider;
 pub(crate) use self::provider::MethodContext;
@@ -41,7 +45,7 @@ pub(crate) use self::provider::MethodContext;
 use self::provider::{BuildError, ProviderSettings};
 pub(super) use self::registry::Choice;
 pub(crate) use self::registry::LoginMethods;
-pub(crate) use self::settings::{MethodInfo, MethodSettings};
+pub(crate) use self::settings::MethodSettings;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::clock::Timestamp;
