@@ -3,8 +3,11 @@
 use crate::engine::ConfigError;
 use crate::identity::Attributes;
 use crate::login::{MethodInfo, MethodSettings, OneTimePin, meant_methods, unknown_method};
-use crate::policy::{Definitions, Policy, RestrictiveRule, Rule, RuleOwner, restrictive_rules};
+use crate::policy::{
+    Decision, Definitions, Policy, RestrictiveRule, Rule, RuleOwner, restrictive_rules,
+};
 
+use super::application::ReadApplication;
 use super::error::NoteKind;
 use super::identity_provider::IdentityProviderConfig;
 use super::parts::Parts;
@@ -28,6 +31,19 @@ impl Role {
         let pin = one_time_pin.iter().map(|pin| &*pin.id);
         let others = identity_providers.iter().filter(|provider| provider.is_public());
         pin.chain(others.map(|provider| &*provider.id)).collect()
+    }
+
+    /// Returns who can log in without having been let in by anybody, as a part of a sentence.
+    pub(super) fn anybody(&self) -> Option<String> {
+        match self {
+            Self::Issuing { one_time_pin: Some(_), .. } => Some("who can receive mail".to_owned()),
+            Self::Issuing { identity_providers, .. } => {
+                let public = identity_providers.iter().find(|provider| provider.is_public())?;
+                let name: String = public.name.chars().take(80).collect();
+                Some(format!("with an account at `{}`", name.escape_debug()))
+            }
+            Self::Verifying { .. } => Some("whom the issuer lets log in".to_owned()),
+        }
     }
 
     /// Returns the attributes of all users who log in, if they are always the same.
@@ -71,13 +87,7 @@ pub(super) fn check(
     definitions: &Definitions,
     known: &[&str],
 ) {
-    let inline = written.applications.iter().flat_map(|read| &read.policies);
-    let inline = inline.map(|(place, policy)| (place, policy));
-    let reusable = written.reusable.policies.iter();
-    let reusable = reusable.filter_map(|(place, policy)| Some((place, policy.as_ref()?)));
-    // Linked policies are reported where they are defined.
-    let policies: Vec<(&NodeRef<'_>, &Policy)> =
-        inline.filter(|(place, _)| place.get("decision").is_some()).chain(reusable).collect();
+    let policies = policies_of(written, |_| true);
     let groups: Vec<&NodeRef<'_>> =
         written.groups.iter().filter_map(|(place, group)| group.as_ref().map(|_| place)).collect();
     let is_unknown = |rule: &Rule| unknown_method(rule, known).is_some();
@@ -110,6 +120,45 @@ pub(super) fn check(
             }
         }
     }
+}
+
+/// Notes the policies that allow everybody who can log in, if anybody can.
+pub(super) fn note_everyone(reader: &mut Reader, written: &Parts<'_, '_>) {
+    let Some(who) = written.anybody else { return };
+    let accepts_public = |read: &&ReadApplication<'_>| {
+        let accepted = &read.application.allowed_login_methods;
+        let is_public = |id: &Box<str>| written.public_login_methods.contains(&&**id);
+        accepted.is_empty() || accepted.iter().any(is_public)
+    };
+    for (place, policy) in policies_of(written, accepts_public) {
+        if policy.decision == Decision::Allow
+            && policy.conditions.require.is_empty()
+            && policy.conditions.include.contains(&Rule::Everyone)
+            && let Some(include) = place.get("include")
+        {
+            reader.note(
+                NoteKind::Surprises,
+                &include,
+                format_args!(
+                    "anybody {who} is allowed: `everyone` in an allow policy requires no more"
+                ),
+            );
+        }
+    }
+}
+
+/// Returns the policies of some applications and the shared ones, each once: linked policies where they
+/// are defined.
+fn policies_of<'a, 't>(
+    written: &Parts<'a, 't>,
+    is_wanted: impl Fn(&&'a ReadApplication<'t>) -> bool,
+) -> Vec<(&'a NodeRef<'t>, &'a Policy)> {
+    let applications = written.applications.iter().filter(is_wanted);
+    let inline = applications.flat_map(|read| &read.policies);
+    let inline = inline.map(|(place, policy)| (place, policy));
+    let reusable = written.reusable.policies.iter();
+    let reusable = reusable.filter_map(|(place, policy)| Some((place, policy.as_ref()?)));
+    inline.filter(|(place, _)| place.get("decision").is_some()).chain(reusable).collect()
 }
 
 /// Returns the place of the id of the login method that a rule names.
