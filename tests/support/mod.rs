@@ -45,6 +45,11 @@ impl Mailbox {
         self.0.lock().unwrap().len()
     }
 
+    /// The newest one.
+    pub fn last(&self) -> Mail {
+        self.0.lock().unwrap().last().expect("a mail").clone()
+    }
+
     /// Waits for the mail that the last request caused, and reads its code.
     pub async fn code(&self, count: usize) -> String {
         for attempt in 0..1_000 {

@@ -86,11 +86,6 @@ impl AuthorizationCode {
         self.repeated(login, request, pending).await.map(Some)
     }
 
-    /// Undoes [`redeem`](Self::redeem), if the code was not sent.
-    pub(in crate::login::method) fn not_redeemed(&self, pending: &Pending) {
-        self.spent.restore(&pending.id);
-    }
-
     /// Records for all nodes that a login has succeeded.
     pub(in crate::login::method) async fn record_redemption(
         &self,

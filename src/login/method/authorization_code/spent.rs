@@ -1,6 +1,6 @@
 //! The logins whose code was sent to the provider, or is about to be.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::pending::LIFETIME;
@@ -13,7 +13,7 @@ pub(super) struct SpentLogins(Mutex<Spent>);
 
 #[derive(Debug, Default)]
 struct Spent {
-    since: HashMap<Box<str>, Timestamp>,
+    ids: HashSet<Box<str>>,
     oldest_first: VecDeque<(Box<str>, Timestamp)>,
 }
 
@@ -26,17 +26,11 @@ impl SpentLogins {
     pub(super) fn spend(&self, id: &str, now: Timestamp) -> bool {
         let mut spent = self.spent();
         spent.forget_old(now);
-        if spent.since.contains_key(id) {
+        if !spent.ids.insert(id.into()) {
             return false;
         }
-        spent.since.insert(id.into(), now);
         spent.oldest_first.push_back((id.into(), now));
         true
-    }
-
-    /// Undoes `spend`: the code was not sent.
-    pub(super) fn restore(&self, id: &str) {
-        self.spent().since.remove(id);
     }
 
     fn spent(&self) -> MutexGuard<'_, Spent> {
@@ -50,10 +44,7 @@ impl Spent {
             if now.since(*since) < LIFETIME && self.oldest_first.len() < MAX_LOGINS {
                 return;
             }
-            // It may have been restored and spent again.
-            if self.since.get(id) == Some(since) {
-                self.since.remove(id);
-            }
+            self.ids.remove(id);
             self.oldest_first.pop_front();
         }
     }
@@ -74,10 +65,6 @@ mod tests {
         assert!(!spent.spend("a", at(1_000)));
         assert!(!spent.spend("a", at(1_000 + LIFETIME.as_secs() - 1)));
         assert!(spent.spend("b", at(1_000)));
-        spent.restore("b");
-        assert!(spent.spend("b", at(1_001)));
-        // The first entry of `b` is over, the second one is not.
-        assert!(!spent.spend("b", at(1_000 + LIFETIME.as_secs())));
         assert!(spent.spend("a", at(1_000 + LIFETIME.as_secs())));
     }
 
@@ -89,7 +76,7 @@ mod tests {
             assert!(spent.spend(&number.to_string(), now));
         }
         let inner = spent.spent();
-        assert!(inner.since.len() <= MAX_LOGINS && inner.oldest_first.len() <= MAX_LOGINS);
+        assert!(inner.ids.len() <= MAX_LOGINS && inner.oldest_first.len() <= MAX_LOGINS);
         drop(inner);
         assert!(!spent.spend(&(3 * MAX_LOGINS - 1).to_string(), now));
     }
