@@ -13,6 +13,7 @@ mod diff;
 mod guides;
 mod import;
 mod large;
+mod login_methods;
 mod mail;
 mod messages;
 mod reading;
