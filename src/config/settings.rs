@@ -18,6 +18,7 @@ use crate::token::keys::RefreshPolicy;
 use super::admin::AdminConfig;
 use super::error::Note;
 use super::facts::FactsConfig;
+use super::identity_provider::IdentityProviderConfig;
 use super::ingress::IngressEntry;
 use super::limits::LimitsConfig;
 use super::lint::Suppression;
@@ -146,8 +147,10 @@ pub enum Role {
         /// `transfer_host`: where command-line clients get their tokens, besides the team domain
         /// (feature `cloudflared`). `None` by default.
         transfer_host: Option<CanonicalHost>,
-        /// `one_time_pin`.
-        one_time_pin: OneTimePinConfig,
+        /// `one_time_pin`. `None`: the file names identity providers, and it is none of them.
+        one_time_pin: Option<OneTimePinConfig>,
+        /// `identity_providers`, without the one-time PIN.
+        identity_providers: Vec<IdentityProviderConfig>,
         /// `key_rotation`.
         key_rotation: KeyRotation,
         /// `external_evaluation`.
@@ -186,6 +189,8 @@ pub struct OneTimePinConfig {
     pub attempts: u32,
     /// `digits`: digits of a code while nobody guesses, 6 to 12. 6 by default.
     pub digits: u32,
+    /// `link`: whether the mail has a link that fills in the code. `true` by default.
+    pub link: bool,
     /// `limits`: limits on codes that are mailed and guessed.
     pub limits: OneTimePinLimits,
 }
@@ -197,6 +202,7 @@ impl Default for OneTimePinConfig {
             expires_in: Duration::from_secs(300),
             attempts: 3,
             digits: 6,
+            link: true,
             limits: OneTimePinLimits::new(),
         }
     }

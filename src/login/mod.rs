@@ -6,7 +6,7 @@
 //! | endpoint | host | module |
 //! | --- | --- | --- |
 //! | `login/HOST` | team domain | `sign_in` |
-//! | `verify-code/HOST`, `resend-code`, `callback` | team domain | `method` |
+//! | `verify-code/HOST`, `emailed-code`, `resend-code`, `callback` | team domain | `method` |
 //! | `login`, `login/HOST` without a known `kid` | both | `entry` |
 //! | `authorized` | application | `finish` |
 //! | `sessions` | team domain | `own_sessions` |
@@ -61,6 +61,7 @@
 //! | --- | --- |
 //! | chance that all guesses within any 24 hours find a single code, over all networks, addresses and applications | less than 1 in 1,000 (1 in 500 with any settings) |
 //! | digits of a code | 6; 7 after 250 wrong codes within a day, 8 after 500, 9 after 2,500, one more for each fivefold; 16 at most |
+//! | the link in the mail | enters the code in its fragment, as if the user typed it, in the browser that asked. Requests for its page change nothing, and tell others nothing: see `method/one_time_pin/mail_link.rs` |
 //! | attempts at a code | 3; 2 at new codes while somebody guesses |
 //! | a code that is too short when it is entered | is not checked; a longer one is mailed at once |
 //! | mails to one address | 10 an hour for any requester; beyond that one in 5 minutes: 22 in each clock hour. In addition 5 in 15 minutes and 20 a day for each network, of at most 16, and each browser that has logged in with the address |
@@ -115,6 +116,7 @@ pub(crate) mod metadata;
 mod method;
 mod own_sessions;
 mod redirect;
+mod refresh;
 mod refusal;
 mod request;
 mod sign_in;
@@ -134,8 +136,14 @@ pub(crate) use self::evaluations::{EvaluationContext, Evaluations};
 use self::flow::Flow;
 pub(crate) use self::form::MAX_FORM_BYTES;
 pub(crate) use self::keys::Keys;
-use self::mail::MailDelivery;
+use self::mail::{MailDelivery, MailTemplate, Mailer};
+#[cfg(feature = "oidc")]
+pub use self::method::ClientAuthentication;
 pub use self::method::IdentityProvider;
+#[cfg(feature = "config")]
+pub(crate) use self::method::MethodInfo;
+#[cfg(feature = "oidc")]
+pub use self::method::oidc::{OpenIdEndpoints, OpenIdProvider, OpenIdProviderError};
 #[cfg(all(test, feature = "config"))]
 pub(crate) use self::method::one_time_pin::DIGITS;
 pub(crate) use self::method::one_time_pin::PENDING_ERA;
@@ -145,7 +153,10 @@ pub(crate) use self::method::one_time_pin::{REMEMBER_NETWORKS_FOR, SHARED_CODE_E
 #[cfg(feature = "saml")]
 pub use self::method::saml::{SamlProvider, SamlProviderError};
 pub(crate) use self::method::{CrossSiteForm, LoginMethods, MethodContext, MethodSettings};
+#[cfg(feature = "github")]
+pub use self::method::{GitHubProvider, GitHubProviderError};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
+pub(crate) use self::refresh::Refreshes;
 use self::refusal::Refusal;
 pub(crate) use self::request::EndpointRequest;
 pub(crate) use self::target_id::{MAX_URL_BYTES, TargetId};
@@ -175,11 +186,14 @@ pub(crate) struct Login {
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) methods: LoginMethods,
+    pub(crate) refreshes: Refreshes,
     pub(crate) sources: Arc<Sources>,
     pub(crate) evaluations: Evaluations,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) mail_delivery: Arc<MailDelivery>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) mail_template: Arc<MailTemplate>,
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) service_tokens: Arc<LiveServiceTokens>,
     pub(crate) keys: Arc<Keys>,

@@ -26,6 +26,14 @@ impl Mail {
             |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
         self.text.lines().find(is_code).expect("a code in the mail").to_owned()
     }
+
+    /// The link: the one address in the text.
+    pub(crate) fn link(&self) -> String {
+        let mut lines = self.text.lines().filter(|line| line.contains("://"));
+        let link = lines.next().expect("a link in the mail").to_owned();
+        assert_eq!(lines.next(), None);
+        link
+    }
 }
 
 /// Ends together with this value.
@@ -37,7 +45,7 @@ pub(crate) struct MailServer {
 
 impl MailServer {
     pub(crate) async fn start() -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/mail_server.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/mail_server.py");
         let mut process = Command::new("python3")
             .arg(script)
             .stdin(Stdio::piped())

@@ -12,6 +12,7 @@ mod denials;
 mod login;
 mod looks;
 mod mail;
+mod mail_link;
 mod other_sites;
 mod paths;
 mod sessions;

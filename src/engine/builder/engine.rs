@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::application::{Application, Applications, CanonicalHost, TeamDomain};
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::metadata::SignedMetadata;
-use crate::login::{CommandLine, Evaluations, Login, MethodContext};
+use crate::login::{CommandLine, Evaluations, Login, MethodContext, Refreshes};
 use crate::policy::{Definitions, Rule, restrictive_rules};
 use crate::service_token::LiveServiceTokens;
 use crate::util::suggest::closest;
@@ -94,7 +94,8 @@ impl AccessBuilder {
         )
         .map_err(ConfigError::new)?;
         let context = MethodContext { clock: &shared_state.clock, random: &shared_state.random };
-        let methods = self.login_methods.build(mailer, &context).map_err(ConfigError::new)?;
+        let methods =
+            self.login_methods.build(Arc::clone(&mailer), &context).map_err(ConfigError::new)?;
         let login = Login {
             sources: Arc::clone(&parts.sources),
             directory: Arc::clone(&parts.applications),
@@ -105,7 +106,10 @@ impl AccessBuilder {
             evaluations,
             revocations: Arc::clone(&shared_state.revocations),
             lifetimes: self.lifetimes,
+            refreshes: Refreshes::new(&methods),
             methods,
+            mailer,
+            mail_template: Arc::new(self.mail_template),
             store,
             random: Arc::clone(&shared_state.random),
             mail_delivery,

@@ -1,16 +1,20 @@
 //! Draws a code for a login, and mails it.
 
+use std::sync::Arc;
+
 use super::code::draw_code;
-use super::pending::Code;
+use super::mail_link::with_code;
+use super::pending::{Code, Nonce};
 use super::shared::SharedCode;
 use super::{PinRequest, device};
 use crate::application::{CanonicalHost, CompiledApplication};
 use crate::audit::{self, Event, EventKind};
+use crate::clock::Timestamp;
 use crate::facts::Person;
 use crate::identity::Email;
 use crate::login::Refusal;
 use crate::login::limits::mails::{MailPlan, MailRequest};
-use crate::login::mail::{Mail, PinMail};
+use crate::login::mail::PinMail;
 use crate::random::{self, to_hex};
 use crate::secret::tag;
 use crate::session::cookie;
@@ -127,8 +131,11 @@ impl<'a> PinRequest<'a> {
     pub(super) async fn mail(
         &self,
         drawn: DrawnCode,
-        (protected, host): (&CompiledApplication, &CanonicalHost),
+        protected: &CompiledApplication,
+        (host, nonce): (&CanonicalHost, &Nonce),
     ) -> Result<(), Refusal> {
+        // Also for an address that may not log in.
+        let page = self.linked_page(host, nonce).filter(|_| drawn.shared.is_none());
         if let Some((shared, email)) = &drawn.shared {
             let reader = (email.as_str(), drawn.mail.is_some());
             if !self.claim_shared_mail(reader, *shared, self.request.now).await? {
@@ -136,13 +143,21 @@ impl<'a> PinRequest<'a> {
             }
         }
         let Some((to, code)) = drawn.mail else { return Ok(()) };
-        let (application, host) = (protected.application.name.clone(), host.to_string());
+        let (name, host) = (protected.application.name.clone(), host.to_string());
         let (minutes, is_shared) = (self.minutes(), drawn.shared.is_some());
-        let name = application.clone();
-        self.login.mail_delivery.send(&self.method.mailer, application, move || {
-            let content =
-                PinMail { application: &name, host: &host, code: &code, minutes, is_shared };
-            Mail::new(to, content.subject(), content.text(), content.html())
+        let template = Arc::clone(&self.login.mail_template);
+        let expires_at = Timestamp::from_unix_seconds(drawn.code.ends);
+        self.login.mail_delivery.send(&self.method.mailer, protected.audited(), move || {
+            let link = page.map(|page| with_code(&page, &code));
+            let content = PinMail {
+                application: &name,
+                host: &host,
+                code: &code,
+                minutes,
+                is_shared,
+                link: link.as_deref(),
+            };
+            template.mail(to, &content).expires_at(expires_at)
         });
         Ok(())
     }
