@@ -47,7 +47,7 @@ pub(super) struct SamlMethod {
 
 impl SamlMethod {
     fn new(settings: SamlProvider) -> Result<Self, PeerError> {
-        Ok(Self { peer: Peer::new(&settings)?, settings })
+        Ok(Self { peer: Peer::new(&settings.peer)?, settings })
     }
 }
 
