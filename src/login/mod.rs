@@ -119,6 +119,7 @@ mod meta;
 pub(crate) mod metadata;
 mod method;
 mod own_sessions;
+mod purpose;
 mod redirect;
 mod refresh;
 mod refresh_identity;

@@ -151,7 +151,7 @@ impl Cells {
         if counts && now.as_unix_seconds() < cell.next_read.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let running = self.start_reading(cell, now, read, changed);
+        let running = Self::start_reading(cell, now, read, changed);
         match (running, counts || !may_wait) {
             (Some(running), false) => match Arc::clone(&self.waiting).try_acquire_owned() {
                 Ok(permit) => Err(Deferred::until_closed(running, permit)),
@@ -162,7 +162,6 @@ impl Cells {
     }
 
     fn start_reading<F>(
-        &self,
         cell: &Arc<LiveAttributes>,
         now: Timestamp,
         read: impl FnOnce() -> F,

@@ -16,6 +16,9 @@ use super::sockets::{Act, Arrived, Server};
 pub const CLIENT: &str = "our app";
 pub const SECRET: &str = "s+c%ret&=";
 
+/// Bends the claims of an ID token.
+type Bend = Box<dyn Fn(&mut Value) + Send>;
+
 /// A provider. Clones are the same one.
 #[derive(Clone)]
 pub struct OpenId {
@@ -35,7 +38,7 @@ struct Shared {
     /// Whether the last token request had an `Authorization` header.
     had_header: bool,
     bends: HashMap<&'static str, Bend>,
-    bent_claims: Option<Box<dyn Fn(&mut Value) + Send>>,
+    bent_claims: Option<Bend>,
 }
 
 type Bend = Box<dyn Fn(Answer) -> Act + Send>;

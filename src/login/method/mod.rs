@@ -56,11 +56,10 @@ pub use self::provider::IdentityProvider;
 pub(crate) use self::provider::MethodContext;
 #[cfg(test)]
 use self::provider::{BuildError, ProviderSettings};
-pub(super) use self::registry::Choice;
 pub(crate) use self::registry::LoginMethods;
 pub(crate) use self::settings::MethodSettings;
 use super::form::Fields;
-use super::sign_in::Purpose;
+use super::purpose::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::clock::Timestamp;
 use crate::identity::{Attributes, Email};

@@ -108,7 +108,7 @@ impl ProviderSettings for Arc<Directory> {
     }
 
     fn build(&self, _: &MethodContext<'_>) -> Result<Arc<dyn LoginMethod>, BuildError> {
-        Ok(Arc::<Directory>::clone(self))
+        Ok(Self::clone(self))
     }
 }
 

@@ -38,7 +38,7 @@ use super::{
     StepFuture,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::login::sign_in::Purpose;
+use crate::login::purpose::Purpose;
 use crate::login::{EndpointRequest, Login};
 use crate::session::ProviderAccount;
 use crate::util::fetch::Fetch;

@@ -14,7 +14,6 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::identity::ProviderGroup;
 use crate::login::method::{Authenticated, Refreshed};
-use crate::random::{Random, SystemRandom};
 use crate::util::fetch::{FetchFuture, HttpError, Reply, Request};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
@@ -120,8 +119,7 @@ fn claims() -> Value {
 fn method(double: &Arc<Double>) -> OidcMethod {
     let secret = "hush".to_owned().into();
     let settings = OpenIdProvider::new("corp", ISSUER, "app", secret).unwrap();
-    let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
-        (Arc::new(ManualClock::new(NOW)), Arc::new(SystemRandom));
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
     let context = MethodContext { clock: &clock };
     let settings = settings.logs_out_at_provider();
     OidcMethod::with_client(settings, &context, Arc::clone(double) as Arc<dyn Fetch>).unwrap()
