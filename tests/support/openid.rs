@@ -17,7 +17,7 @@ pub const CLIENT: &str = "our app";
 pub const SECRET: &str = "s+c%ret&=";
 
 /// Bends the claims of an ID token.
-type Bend = Box<dyn Fn(&mut Value) + Send>;
+type BentClaims = Box<dyn Fn(&mut Value) + Send>;
 
 /// A provider. Clones are the same one.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ struct Shared {
     /// Whether the last token request had an `Authorization` header.
     had_header: bool,
     bends: HashMap<&'static str, Bend>,
-    bent_claims: Option<Bend>,
+    bent_claims: Option<BentClaims>,
 }
 
 type Bend = Box<dyn Fn(Answer) -> Act + Send>;
