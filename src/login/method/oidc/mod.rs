@@ -134,12 +134,7 @@ impl LoginMethod for OidcMethod {
         self.end_session_url(account, back)
     }
 
-    fn logout_notice<'a>(
-        &'a self,
-        _: &'a Login,
-        notice: &'a str,
-        now: Timestamp,
-    ) -> NoticeFuture<'a> {
+    fn logout_notice<'a>(&'a self, notice: &'a str, now: Timestamp) -> NoticeFuture<'a> {
         Box::pin(self.verified_logout_token(notice, now))
     }
 }
