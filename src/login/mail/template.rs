@@ -123,7 +123,13 @@ impl MailTemplate {
     }
 
     /// Writes a mail.
-    pub(crate) fn mail(&self, to: Email, pin: &PinMail<'_>) -> Mail {
+    #[cfg(test)]
+    fn mail(&self, to: Email, pin: &PinMail<'_>) -> Mail {
+        Mail::from_parts(to, self.parts(pin))
+    }
+
+    /// Writes the subject, the text and the HTML of a mail.
+    pub(crate) fn parts(&self, pin: &PinMail<'_>) -> [String; 3] {
         let values = Values::of(pin);
         let plain = |value: &str| value.to_owned();
         let subject = match &self.subject {
@@ -139,7 +145,7 @@ impl MailTemplate {
             (None, Some(_)) => document(&subject, &text, pin.link),
             (None, None) => pin.html(),
         };
-        Mail::new(to, subject, text, html)
+        [subject, text, html]
     }
 }
 
