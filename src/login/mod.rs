@@ -145,8 +145,6 @@ use self::mail::{MailDelivery, MailTemplate, Mailer};
 #[cfg(feature = "oidc")]
 pub use self::method::ClientAuthentication;
 pub use self::method::IdentityProvider;
-#[cfg(feature = "config")]
-pub(crate) use self::method::MethodInfo;
 #[cfg(feature = "oidc")]
 pub use self::method::oidc::{OpenIdEndpoints, OpenIdProvider, OpenIdProviderError};
 #[cfg(all(test, feature = "config"))]
@@ -160,6 +158,9 @@ pub use self::method::saml::{SamlProvider, SamlProviderError};
 pub(crate) use self::method::{CrossSiteForm, LoginMethods, MethodContext, MethodSettings};
 #[cfg(feature = "github")]
 pub use self::method::{GitHubProvider, GitHubProviderError};
+#[cfg(feature = "config")]
+pub(crate) use self::method::{MethodInfo, Reach, named_method};
+pub(crate) use self::method::{meant_methods, unknown_method};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 pub(crate) use self::refresh::Refreshes;
 use self::refusal::Refusal;

@@ -3,9 +3,8 @@
 //! A template is text with placeholders, `{{code}}`. Everything about them is checked when it is read,
 //! so that no mail is ever sent with a misspelt one, or without the code.
 
+use super::PinMail;
 use super::message::single_line;
-use super::{Mail, PinMail};
-use crate::identity::Email;
 use crate::util::suggest::closest;
 
 /// The words of the mail with a one-time PIN.
@@ -120,12 +119,6 @@ impl MailTemplate {
     pub fn html(mut self, template: &str) -> Result<Self, TemplateError> {
         self.html = Some(Template::parse_body(template)?);
         Ok(self)
-    }
-
-    /// Writes a mail.
-    #[cfg(test)]
-    fn mail(&self, to: Email, pin: &PinMail<'_>) -> Mail {
-        Mail::from_parts(to, self.parts(pin))
     }
 
     /// Writes the subject, the text and the HTML of a mail.
@@ -396,6 +389,7 @@ const MAX_LINE_CHARS: usize = 76;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::login::mail::Mail;
 
     fn pin() -> PinMail<'static> {
         PinMail {
@@ -409,7 +403,7 @@ mod tests {
     }
 
     fn write(template: &MailTemplate, pin: &PinMail<'_>) -> Mail {
-        template.mail("ada@example.com".parse().unwrap(), pin)
+        Mail::from_parts("ada@example.com".parse().unwrap(), template.parts(pin))
     }
 
     fn text(template: &str) -> MailTemplate {

@@ -122,7 +122,7 @@ fn method(double: &Arc<Double>) -> OidcMethod {
     let settings = OpenIdProvider::new("corp", ISSUER, "app", secret).unwrap();
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
         (Arc::new(ManualClock::new(NOW)), Arc::new(SystemRandom));
-    let context = MethodContext { clock: &clock, random: &random };
+    let context = MethodContext { clock: &clock };
     let settings = settings.logs_out_at_provider();
     OidcMethod::with_client(settings, &context, Arc::clone(double) as Arc<dyn Fetch>).unwrap()
 }

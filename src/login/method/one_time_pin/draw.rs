@@ -15,7 +15,7 @@ use crate::facts::Person;
 use crate::identity::Email;
 use crate::login::Refusal;
 use crate::login::limits::mails::{MailPlan, MailRequest};
-use crate::login::mail::PinMail;
+use crate::login::mail::{Mail, PinMail};
 use crate::random::{self, to_hex};
 use crate::secret::tag;
 use crate::session::cookie;
