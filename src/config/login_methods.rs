@@ -58,6 +58,18 @@ impl Role {
         }
     }
 
+    /// Returns the attributes of all users who log in by one-time PIN, if there are other login methods.
+    pub(crate) fn one_time_pin_beside_others(&self) -> Option<Attributes> {
+        match self {
+            Self::Issuing { one_time_pin: Some(pin), identity_providers, .. }
+                if !identity_providers.is_empty() =>
+            {
+                Some(Attributes::one_time_pin(&pin.id))
+            }
+            Self::Issuing { .. } | Self::Verifying { .. } => None,
+        }
+    }
+
     /// Returns the settings of the login methods. Reads the files of the identity providers.
     pub(super) fn method_settings(&self) -> Result<MethodSettings, ConfigError> {
         let Self::Issuing { one_time_pin, identity_providers, .. } = self else {

@@ -159,9 +159,9 @@ pub use self::method::saml::{SamlProvider, SamlProviderError};
 pub(crate) use self::method::{CrossSiteForm, LoginMethods, MethodContext, MethodSettings};
 #[cfg(feature = "github")]
 pub use self::method::{GitHubProvider, GitHubProviderError};
+pub(crate) use self::method::{MethodInfo, meant_methods, unknown_method};
 #[cfg(feature = "config")]
-pub(crate) use self::method::{MethodInfo, Reach, named_method};
-pub(crate) use self::method::{meant_methods, unknown_method};
+pub(crate) use self::method::{Reach, named_method};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 pub(crate) use self::refresh::Refreshes;
 use self::refusal::Refusal;
