@@ -5,6 +5,7 @@ pub mod github;
 pub mod ledger;
 pub mod log;
 pub mod mmdb;
+pub mod openid;
 pub mod sockets;
 pub mod wire;
 pub mod wrapping_store;
