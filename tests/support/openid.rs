@@ -35,10 +35,11 @@ struct Shared {
     /// Whether the last token request had an `Authorization` header.
     had_header: bool,
     bends: HashMap<&'static str, Bend>,
-    bent_claims: Option<Box<dyn Fn(&mut Value) + Send>>,
+    bent_claims: Option<BentClaims>,
 }
 
 type Bend = Box<dyn Fn(Answer) -> Act + Send>;
+type BentClaims = Box<dyn Fn(&mut Value) + Send>;
 
 /// The answer that a provider would give.
 pub struct Answer {
