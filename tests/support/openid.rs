@@ -42,6 +42,7 @@ struct Shared {
 }
 
 type Bend = Box<dyn Fn(Answer) -> Act + Send>;
+type BentClaims = Box<dyn Fn(&mut Value) + Send>;
 
 /// The answer that a provider would give.
 pub struct Answer {

@@ -1,9 +1,11 @@
 //! Asking a provider again, logging out there, and being told of a logout there.
 
+mod sessions;
+
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use aws_lc_rs::rand::SystemRandom as SigningRandom;
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -48,7 +50,7 @@ impl Double {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = json!({"alg": "ES256", "kid": "k", "typ": typ});
         let input = format!("{}.{}", part(&header), part(claims));
-        let signature = self.key.sign(&SigningRandom::new(), input.as_bytes()).unwrap();
+        let signature = self.key.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
@@ -112,17 +114,19 @@ impl Fetch for Double {
 
 fn claims() -> Value {
     json!({"iss": ISSUER, "aud": "app", "sub": "u-1", "iat": NOW.as_unix_seconds(),
-           "exp": NOW.as_unix_seconds() + 300, "email": "ada@example.com", "email_verified": true,
+           "exp": NOW.as_unix_seconds() + 7_200, "email": "ada@example.com", "email_verified": true,
            "groups": ["ops"]})
 }
 
-fn method(double: &Arc<Double>) -> OidcMethod {
+fn settings() -> OpenIdProvider {
     let secret = "hush".to_owned().into();
-    let settings = OpenIdProvider::new("corp", ISSUER, "app", secret).unwrap();
+    OpenIdProvider::new("corp", ISSUER, "app", secret).unwrap().logs_out_at_provider()
+}
+
+fn method(double: &Arc<Double>) -> OidcMethod {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
     let context = MethodContext { clock: &clock };
-    let settings = settings.logs_out_at_provider();
-    OidcMethod::with_client(settings, &context, Arc::clone(double) as Arc<dyn Fetch>).unwrap()
+    OidcMethod::with_client(settings(), &context, Arc::clone(double) as Arc<dyn Fetch>).unwrap()
 }
 
 fn account() -> ProviderAccount {
