@@ -13,7 +13,9 @@ impl Role {
     /// Returns the login methods; `None` if the issuer runs the login.
     pub(crate) fn login_methods(&self) -> Option<MethodSettings> {
         match self {
-            Self::Issuing { one_time_pin, .. } => Some(MethodSettings::new(one_time_pin.into())),
+            Self::Issuing { one_time_pin, .. } => {
+                Some(MethodSettings::new(Some(one_time_pin.into()), []))
+            }
             Self::Verifying { .. } => None,
         }
     }

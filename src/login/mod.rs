@@ -133,13 +133,14 @@ use self::flow::Flow;
 pub(crate) use self::form::MAX_FORM_BYTES;
 pub(crate) use self::keys::Keys;
 use self::mail::MailDelivery;
+pub use self::method::IdentityProvider;
 #[cfg(all(test, feature = "config"))]
 pub(crate) use self::method::one_time_pin::DIGITS;
 pub(crate) use self::method::one_time_pin::PENDING_ERA;
 pub use self::method::one_time_pin::{OneTimePin, OneTimePinLimits};
 #[cfg(feature = "config")]
 pub(crate) use self::method::one_time_pin::{REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
-pub(crate) use self::method::{LoginMethods, MethodSettings};
+pub(crate) use self::method::{LoginMethods, MethodContext, MethodSettings};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 use self::refusal::Refusal;
 pub(crate) use self::request::EndpointRequest;

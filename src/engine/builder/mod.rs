@@ -11,7 +11,7 @@ use crate::application::{CanonicalHost, MAX_SESSION_DURATION, TeamDomain};
 use crate::facts::ExternalEvaluation;
 use crate::issuer::{KeyRotation, SigningKey};
 use crate::login::mail::Mailer;
-use crate::login::{MethodSettings, OneTimePin};
+use crate::login::{IdentityProvider, MethodSettings, OneTimePin};
 use crate::pages::{BuiltInPages, Pages};
 use crate::random::Random;
 use crate::secret::MasterSecret;
@@ -157,7 +157,24 @@ impl AccessBuilder {
 
     /// Sets how long a one-time PIN is valid, for how many attempts, and the id of this login method.
     pub fn one_time_pin(mut self, one_time_pin: OneTimePin) -> Self {
-        self.login_methods.one_time_pin = one_time_pin;
+        self.login_methods.one_time_pin = Some(one_time_pin);
+        self
+    }
+
+    /// Removes the login by one-time PIN: users log in by [identity providers](Self::identity_provider)
+    /// only, and no mailer is needed.
+    pub fn without_one_time_pin(mut self) -> Self {
+        self.login_methods.one_time_pin = None;
+        self
+    }
+
+    /// Adds an identity provider. Its id must differ from those of all other login methods; the
+    /// default id of the one-time PIN is `onetimepin`.
+    ///
+    /// An application accepts all login methods, unless it
+    /// [names](crate::application::Application::allowed_login_method) those that it accepts.
+    pub fn identity_provider(mut self, provider: impl Into<IdentityProvider>) -> Self {
+        self.login_methods.add(provider.into());
         self
     }
 
@@ -167,7 +184,7 @@ impl AccessBuilder {
         self
     }
 
-    /// Sets the mailer. Required if a policy lets users log in. For development,
+    /// Sets the mailer. Required if a policy lets users log in by one-time PIN. For development,
     /// [`ConsoleMailer`](crate::login::mail::ConsoleMailer) prints the mail.
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
         self.mailer = Some(Arc::new(mailer));

@@ -14,6 +14,7 @@
 //! each [recognizes](LoginMethod::recognizes) its own requests.
 
 pub(super) mod one_time_pin;
+mod provider;
 mod registry;
 mod settings;
 #[cfg(test)]
@@ -27,8 +28,13 @@ use std::time::Duration;
 use http::{HeaderValue, Method};
 
 use self::one_time_pin::PinKeys;
+pub use self::provider::IdentityProvider;
+pub(crate) use self::provider::MethodContext;
+#[cfg(test)]
+use self::provider::{BuildError, ProviderSettings};
+pub(super) use self::registry::Choice;
 pub(crate) use self::registry::LoginMethods;
-pub(crate) use self::settings::MethodSettings;
+pub(crate) use self::settings::{MethodInfo, MethodSettings};
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::clock::Timestamp;
@@ -44,6 +50,17 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
 
     /// Returns the type, as of Cloudflare's identity providers: `onetimepin`, `oidc`, `saml`, …
     fn kind(&self) -> &str;
+
+    /// Returns the name that users see.
+    fn name(&self) -> &str {
+        self.id()
+    }
+
+    /// Returns whether the method starts with a page of its own, which offers the other methods as well.
+    /// Others redirect to a provider at once.
+    fn has_page(&self) -> bool {
+        false
+    }
 
     /// Returns the attributes of all users who log in by this method, if they are always the same.
     fn usual_attributes(&self) -> Option<&Attributes> {

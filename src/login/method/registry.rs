@@ -34,14 +34,33 @@ impl LoginMethods {
         self.offered(application).next().is_some()
     }
 
-    /// Returns the method that a login begins with: the requested one, otherwise the first.
+    /// Returns what a login begins with, if the user has requested the method of this id or none.
     pub(in crate::login) fn choose<'a>(
         &'a self,
         application: &'a Application,
         id: Option<&str>,
-    ) -> Option<&'a dyn LoginMethod> {
-        let chosen = self.offered(application).find(|method| Some(method.id()) == id);
-        chosen.or_else(|| self.offered(application).next()).map(|method| &**method)
+    ) -> Choice<'a> {
+        let mut offered = self.offered(application);
+        let requested = self.offered(application).find(|method| Some(method.id()) == id);
+        let has_page = || self.offered(application).find(|method| method.has_page());
+        match (requested.or_else(has_page), offered.next(), offered.next()) {
+            (Some(method), ..) => Choice::Method(&**method),
+            (None, None, _) => Choice::Nothing,
+            (None, Some(only), None) if application.auto_redirect_to_identity => {
+                Choice::Method(&**only)
+            }
+            (None, Some(_), _) => Choice::User,
+        }
+    }
+
+    /// Returns the methods that an application accepts besides this one.
+    pub(in crate::login) fn besides<'a>(
+        &'a self,
+        application: &'a Application,
+        id: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a dyn LoginMethod> {
+        let others = self.offered(application).filter(move |method| Some(method.id()) != id);
+        others.map(|method| &**method)
     }
 
     /// Returns the attributes of all users who log in, if they are always the same.
@@ -92,6 +111,17 @@ impl LoginMethods {
         }
         allowed
     }
+}
+
+/// What a login begins with.
+#[derive(Debug)]
+pub(in crate::login) enum Choice<'a> {
+    /// This method.
+    Method(&'a dyn LoginMethod),
+    /// A page on which the user chooses a method.
+    User,
+    /// The application accepts no method that exists.
+    Nothing,
 }
 
 /// Returns whether a method has the endpoint of a call.

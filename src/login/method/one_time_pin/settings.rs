@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::pressure::{GuessBudget, MAX_DIGITS};
 use crate::identity::Attributes;
+use crate::login::method::MethodInfo;
 
 /// Settings of the login by one-time PIN: length, lifetime and attempts of a code, limits on requests
 /// and guesses, and the id of the login method.
@@ -81,6 +82,10 @@ impl Default for OneTimePin {
 impl OneTimePin {
     pub(crate) fn method_id(&self) -> &str {
         &self.id
+    }
+
+    pub(crate) fn info(&self) -> MethodInfo<'_> {
+        MethodInfo { id: &self.id, kind: TYPE, name: NAME }
     }
 
     /// Returns the attributes of all users who log in by this method.
@@ -253,6 +258,8 @@ impl Default for OneTimePinLimits {
     }
 }
 
+/// The name of the login method.
+pub(super) const NAME: &str = "One-time PIN";
 /// The type of the login method (section 16 of the contract).
 pub(super) const TYPE: &str = "onetimepin";
 /// The digits of a code while nobody guesses.
