@@ -7,6 +7,7 @@
 //   keys       algorithms of its keys, the first for clients without id_token_signed_response_alg (["RS256"])
 //   scopes     which claims a scope gives: { groups: ["groups"] }, beside those of the usual ones
 //   conform_id_token_claims   false: the ID token has them all as well (true: only userinfo)
+//   require_pkce              true: of all clients (only of those without a secret)
 //   consent    true: users are asked whether the client may have what it asks for (false)
 //   rotate_refresh_tokens     true: each use of one gives the next (false)
 //   hosts      where clients are asked, by host: { "login.example.com": "127.0.0.1:1234" }
@@ -104,15 +105,20 @@ function newProvider() {
             rpInitiatedLogout: { enabled: true, logoutSource, postLogoutSuccessSource },
             revocation: { enabled: true },
         },
-        cookies: { keys: ['for tests'] },
+        // Cookies know no ports: two providers on one address keep theirs apart by the name.
+        cookies: {
+            keys: ['for tests'],
+            names: Object.fromEntries(['session', 'interaction', 'resume'].map((kind) => [kind, `${kind}_${new URL(origin).port}`])),
+        },
         interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
         fetch: (url, options) => ask(new URL(url), options),
         findAccount,
+        ...(settings.require_pkce ? { pkce: { required: () => true } } : {}),
         loadExistingGrant,
         renderError,
         rotateRefreshToken: settings.rotate_refresh_tokens ?? false,
         // All that is on by default, spelled out so that it does not warn.
-        ttl: { AccessToken: 600, IdToken: 600, Interaction: 600, Session: 86400, Grant: 86400, RefreshToken: 86400 },
+        ttl: { AccessToken: 600, IdToken: 86400, Interaction: 600, Session: 86400, Grant: 86400, RefreshToken: 86400 },
         ...settings.oidc,
     });
     const watch = (event, told) => provider.on(event, (...given) => events.push({ event, ...told(...given) }));

@@ -1,0 +1,7 @@
+//! Logins at real identity providers, oidc-provider and samlp, through the proxy and by a browser without a screen.
+//!
+//! Run by name, `cargo test --features full --test peers identity_providers::`: it needs Node.js, and what
+//! `tests/run` installs for it.
+
+mod agent;
+mod world;
