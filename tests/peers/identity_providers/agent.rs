@@ -63,7 +63,12 @@ impl Page {
             let parts = self.text.split("<form").skip(1);
             parts.map(|form| form.split("</form>").next().unwrap())
         };
-        assert!(self.text.contains(button), "no button {button:?} on {}\n{}", self.url, self.body());
+        assert!(
+            self.text.contains(button),
+            "no button {button:?} on {}\n{}",
+            self.url,
+            self.body()
+        );
         let form = forms().find(|form| form.contains(button)).or_else(|| forms().next());
         let form = form.unwrap_or_else(|| panic!("no form on {}\n{}", self.url, self.body()));
         let head = form.split('>').next().unwrap();
@@ -125,6 +130,8 @@ pub(crate) struct Agent {
     cookies: BTreeMap<(String, String, String), Cookie<'static>>,
     /// Whether scripts of pages submit forms.
     pub(crate) runs_scripts: bool,
+    /// Whether it goes where an answer sends it.
+    pub(crate) follows_redirects: bool,
     /// Where it was: each redirect too.
     pub(crate) visited: Vec<Url>,
 }
@@ -136,6 +143,7 @@ impl Agent {
             client: Client::builder(TokioExecutor::new()).build_http(),
             cookies: BTreeMap::new(),
             runs_scripts: true,
+            follows_redirects: true,
             visited: Vec::new(),
         }
     }
@@ -191,7 +199,8 @@ impl Agent {
                 self.request(from.as_ref(), &method, &url, body.clone()).await;
             self.visited.push(url.clone());
             self.store(&url, &headers);
-            if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+            let is_redirect = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
+            if is_redirect && self.follows_redirects {
                 url = url.join(headers[LOCATION].to_str().unwrap()).unwrap();
                 if !matches!(status.as_u16(), 307 | 308) {
                     method = Method::GET;

@@ -13,11 +13,14 @@ use tokio::net::TcpListener;
 use tower::Layer;
 use tower_access::application::Application;
 use tower_access::clock::{Clock, ManualClock, SystemClock};
+use tower_access::login::OpenIdProvider;
 use tower_access::policy::{Policy, Rule};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, ServeLimits, serve};
 use tower_access::{Access, AccessBuilder, AccessLayer};
+use url::Url;
 
-use super::agent::Agent;
+use super::agent::{Agent, Page};
+use crate::support::identity_providers::IdentityProvider;
 
 pub(crate) const TEAM: &str = "https://login.example.com";
 pub(crate) const TEAM_HOST: &str = "login.example.com";
@@ -65,7 +68,7 @@ impl Front {
                 "ada": openid_account("ada", &["ops", "staff"]),
                 "bob": openid_account("bob", &["staff"]),
             },
-            "scopes": { "groups": ["groups"] },
+            "scopes": { "profile": ["name", "groups"] },
             "hosts": { TEAM_HOST: self.address.to_string() },
         });
         merged(settings, more)
@@ -132,6 +135,53 @@ pub(crate) fn application(name: &str, url: &str, rules: Value) -> Application {
     let rules: Vec<Rule> = serde_json::from_value(rules).unwrap();
     let policy = rules.into_iter().fold(Policy::allow(name), Policy::include);
     Application::new(name, url.strip_prefix("https://").unwrap()).unwrap().policy(policy)
+}
+
+/// A provider, as the client `team` knows it.
+pub(crate) fn openid(id: &str, name: &str, provider: &IdentityProvider) -> OpenIdProvider {
+    OpenIdProvider::new(id, provider.said("issuer"), "team", SECRET).unwrap().name(name)
+}
+
+/// From a page to what a provider shows.
+pub(crate) async fn begin_page(agent: &mut Agent, url: &str, provider: &str) -> Page {
+    let page = agent.open(url).await;
+    page.has_status(200);
+    agent.follow(&page, &format!("Continue with {provider}")).await
+}
+
+/// From a page to a provider. Gives what it is asked.
+pub(crate) async fn begin(agent: &mut Agent, url: &str, provider: &str) -> Url {
+    let before = agent.visited.len();
+    begin_page(agent, url, provider).await;
+    let asked = agent.visited[before..].iter().find(|url| url.path() == "/auth");
+    asked.expect("the browser is sent to the provider").clone()
+}
+
+/// From the login page of a provider to where it all leads.
+pub(crate) async fn sign_in(agent: &mut Agent, page: &Page, user: &str) -> Page {
+    agent.submit(page, "Sign in", &[("login", user), ("password", "secret")]).await
+}
+
+/// From the login page of a provider to its answer, which is not sent on.
+pub(crate) async fn answer_for(agent: &mut Agent, page: &Page, user: &str) -> Url {
+    agent.follows_redirects = false;
+    let mut page = sign_in(agent, page, user).await;
+    let answer = loop {
+        let next = page.headers.get("location").expect("a redirect").to_str().unwrap();
+        let next = page.url.join(next).unwrap();
+        if next.as_str().starts_with(CALLBACK) {
+            break next;
+        }
+        page = agent.open(next.as_str()).await;
+    };
+    agent.follows_redirects = true;
+    answer
+}
+
+/// From a page to where the login of a provider leads.
+pub(crate) async fn log_in_by(agent: &mut Agent, url: &str, provider: &str, user: &str) -> Page {
+    let page = begin_page(agent, url, provider).await;
+    sign_in(agent, &page, user).await
 }
 
 /// What is running.

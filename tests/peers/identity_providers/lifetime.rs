@@ -1,0 +1,188 @@
+//! What happens at the provider after a login: groups change, accounts are disabled, people sign out.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::agent::Agent;
+use super::world::*;
+use crate::support::identity_providers::IdentityProvider;
+
+/// How long the settings let an old word of the provider count.
+const INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+async fn world() -> (World, IdentityProvider) {
+    world_with(json!({})).await
+}
+
+async fn world_with(settings: Value) -> (World, IdentityProvider) {
+    let front = Front::bind().await;
+    let corp = IdentityProvider::openid(front.openid(settings)).await;
+    let ops = json!([{
+        "oidc": { "claim_name": "groups", "claim_value": "ops", "identity_provider_id": "corp" }
+    }]);
+    let world = front
+        .serve(|builder| {
+            builder
+                .identity_provider(refreshed_every(openid("corp", "Corp", &corp), INTERVAL))
+                .application(application("Wiki", WIKI, ops))
+                .application(application(
+                    "Hall",
+                    HALL,
+                    json!([{ "email_domain": { "domain": "example.com" } }]),
+                ))
+        })
+        .await;
+    (world, corp)
+}
+
+/// Ada, at work.
+async fn ada(world: &World) -> Agent {
+    let mut ada = world.agent();
+    let page = log_in_by(&mut ada, &format!("{WIKI}/"), "Corp", "ada").await;
+    page.has_status(200).shows("to ada@example.com.");
+    ada
+}
+
+/// Lets the time of an interval pass, in which the provider is asked.
+async fn later(world: &World) {
+    world.clock.advance(INTERVAL + Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn who_is_removed_from_a_group_is_out_within_the_interval_with_all_that_is_open() {
+    let (world, corp) = world().await;
+    let mut ada = ada(&world).await;
+    let mut socket = ada.web_socket(&format!("{WIKI}/socket")).await;
+    assert!(socket.echoes().await);
+    // Nothing has changed: everything stays.
+    later(&world).await;
+    until("the provider is asked", async || corp.count("grant.success").await > 0).await;
+    ada.open(&format!("{WIKI}/")).await.has_status(200);
+    assert!(socket.echoes().await);
+
+    corp.set_claim("ada", "groups", json!(["staff"])).await;
+    later(&world).await;
+    tokio::time::timeout(Duration::from_secs(30), socket.closed()).await.expect("it closes");
+    ada.open(&format!("{WIKI}/")).await.has_status(403).shows("No access to Wiki");
+    // What needs no group stays open.
+    ada.open(&format!("{HALL}/")).await.has_status(200);
+    // And back again.
+    corp.set_claim("ada", "groups", json!(["ops"])).await;
+    until("the group counts again", async || {
+        world.clock.advance(INTERVAL);
+        ada.open(&format!("{WIKI}/")).await.status == 200
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_disabled_account_and_a_grant_taken_back_end_the_session() {
+    for (control, parameters) in [
+        ("account", json!({ "user": "ada", "disabled": true })),
+        ("revoke", json!({ "user": "ada" })),
+    ] {
+        let (world, corp) = world().await;
+        let mut ada = ada(&world).await;
+        let mut socket = ada.web_socket(&format!("{WIKI}/socket")).await;
+        let mut bob = world.agent();
+        log_in_by(&mut bob, &format!("{HALL}/"), "Corp", "bob").await.has_status(200);
+        corp.control(control, parameters).await;
+        later(&world).await;
+        tokio::time::timeout(Duration::from_secs(30), socket.closed()).await.expect("it closes");
+        let page = ada.open(&format!("{HALL}/")).await;
+        page.has_status(200).shows("Continue with Corp");
+        bob.open(&format!("{HALL}/")).await.has_status(200).shows("to bob@example.com.");
+    }
+}
+
+/// A refresh token that is replaced at each use: the next one is kept.
+#[tokio::test]
+async fn a_provider_that_rotates_refresh_tokens_is_asked_again_and_again() {
+    let (world, corp) = world_with(json!({ "rotate_refresh_tokens": true })).await;
+    let mut ada = ada(&world).await;
+    corp.events().await;
+    for _ in 0..4 {
+        later(&world).await;
+        until("the provider is asked", async || {
+            ada.open(&format!("{WIKI}/")).await.has_status(200);
+            corp.count("grant.success").await > 0
+        })
+        .await;
+    }
+    assert_eq!(corp.count("grant.error").await, 0);
+}
+
+/// A provider that is away says nothing about anybody.
+#[tokio::test]
+async fn an_outage_of_the_provider_ends_no_session() {
+    let (world, corp) = world().await;
+    let mut ada = ada(&world).await;
+    corp.control("outage", json!({ "status": 503 })).await;
+    later(&world).await;
+    ada.open(&format!("{HALL}/")).await.has_status(200).shows("to ada@example.com.");
+    corp.control("outage", json!({ "status": null })).await;
+    corp.events().await;
+    until("it is asked again", async || {
+        world.clock.advance(INTERVAL);
+        ada.open(&format!("{WIKI}/")).await;
+        corp.count("grant.success").await > 0
+    })
+    .await;
+    ada.open(&format!("{WIKI}/")).await.has_status(200);
+}
+
+#[tokio::test]
+async fn who_logs_out_here_is_asked_at_the_provider_and_comes_back() {
+    let (world, corp) = world().await;
+    let mut ada = ada(&world).await;
+    let page = ada.open(&format!("{WIKI}/cdn-cgi/access/logout")).await;
+    page.shows("Sign out?");
+    assert!(page.url.as_str().starts_with(&corp.origin), "{}", page.url);
+    // The session here is over, whatever she answers there.
+    let mut early = ada.clone();
+    early.open(&format!("{WIKI}/")).await.shows("Continue with Corp");
+    let page = ada.submit(&page, "Sign out", &[("logout", "yes")]).await;
+    assert_eq!(page.url.host_str(), Some(TEAM_HOST));
+    page.has_status(200).shows("logged out");
+    assert_eq!(corp.count("end_session.success").await, 1);
+    // And there.
+    let page = begin_page(&mut ada, &format!("{WIKI}/"), "Corp").await;
+    page.shows("Password");
+}
+
+#[tokio::test]
+async fn who_signs_out_at_the_provider_is_out_here_within_a_second() {
+    let (world, corp) = world().await;
+    let mut ada = ada(&world).await;
+    let mut socket = ada.web_socket(&format!("{WIKI}/socket")).await;
+    let mut bob = world.agent();
+    log_in_by(&mut bob, &format!("{HALL}/"), "Corp", "bob").await.has_status(200);
+    // By the provider's own page, which knows nothing of us.
+    let page = ada.open(&format!("{}/session/end", corp.origin)).await;
+    corp.events().await;
+    let page = ada.submit(&page, "Sign out", &[("logout", "yes")]).await;
+    page.shows("Signed out");
+    let closed = tokio::time::timeout(Duration::from_secs(1), socket.closed()).await;
+    let events = corp.events().await;
+    let told: Vec<_> = events.iter().filter(|it| it["event"] == "backchannel.success").collect();
+    assert_eq!(told.len(), 1, "{events:#?}");
+    closed.expect("it closes within a second");
+    ada.open(&format!("{WIKI}/")).await.shows("Continue with Corp");
+    bob.open(&format!("{HALL}/")).await.has_status(200).shows("to bob@example.com.");
+}
+
+/// One of two browsers is signed out: the other one goes on.
+#[tokio::test]
+async fn a_logout_at_the_provider_is_of_one_session_there() {
+    let (world, corp) = world().await;
+    let (mut here, mut there) = (ada(&world).await, ada(&world).await);
+    let page = here.open(&format!("{}/session/end", corp.origin)).await;
+    here.submit(&page, "Sign out", &[("logout", "yes")]).await.shows("Signed out");
+    here.open(&format!("{WIKI}/")).await.shows("Continue with Corp");
+    there.open(&format!("{WIKI}/")).await.has_status(200).shows("to ada@example.com.");
+    // The provider ends all of them.
+    let answers = corp.control("sign-out", json!({ "user": "ada" })).await;
+    assert!(answers.as_array().unwrap().iter().all(|it| it.get("error").is_none()), "{answers}");
+    there.open(&format!("{WIKI}/")).await.shows("Continue with Corp");
+}
