@@ -134,6 +134,8 @@ pub(crate) use self::form::MAX_FORM_BYTES;
 pub(crate) use self::keys::Keys;
 use self::mail::MailDelivery;
 pub use self::method::IdentityProvider;
+#[cfg(feature = "config")]
+pub(crate) use self::method::MethodInfo;
 #[cfg(all(test, feature = "config"))]
 pub(crate) use self::method::one_time_pin::DIGITS;
 pub(crate) use self::method::one_time_pin::PENDING_ERA;

@@ -159,7 +159,10 @@ fn a_whole_account_is_carried_over() {
         config.access.definitions.lists().iter().map(|list| (&*list.name, list.len())).collect();
     assert_eq!(sizes, [("Board", 1), ("VPN", 1)]);
     assert_eq!(config.access.session_duration.unwrap().as_secs(), 72 * 3600);
-    let Role::Issuing { one_time_pin, team_domain, .. } = &config.access.role else { panic!() };
+    let Role::Issuing { one_time_pin: Some(one_time_pin), team_domain, .. } = &config.access.role
+    else {
+        panic!()
+    };
     assert_eq!((&*one_time_pin.id, team_domain), ("0d9c3a4e-0000-4000-8000-000000000001", &None));
     let [token] = &config.access.service_tokens[..] else { panic!() };
     assert_eq!((token.token_id(), token.enabled), ("3c2b1a09-8877-4665-8544-332211009988", false));

@@ -71,15 +71,6 @@ impl MethodSettings {
             .map(|it| *it.1)
     }
 
-    /// Returns the attributes of all users who log in, if they are always the same.
-    #[cfg(feature = "config")]
-    pub(crate) fn usual_login(&self) -> Option<crate::identity::Attributes> {
-        match (&self.one_time_pin, &*self.providers) {
-            (Some(pin), []) => Some(pin.attributes()),
-            _ => None,
-        }
-    }
-
     /// Builds the methods.
     pub(crate) fn build(
         self,

@@ -85,7 +85,12 @@ impl OneTimePin {
     }
 
     pub(crate) fn info(&self) -> MethodInfo<'_> {
-        MethodInfo { id: &self.id, kind: TYPE, name: NAME }
+        Self::info_of(&self.id)
+    }
+
+    /// Returns what `info` returns for settings with this id.
+    pub(crate) fn info_of(id: &str) -> MethodInfo<'_> {
+        MethodInfo { id, kind: TYPE, name: NAME }
     }
 
     /// Returns the attributes of all users who log in by this method.
