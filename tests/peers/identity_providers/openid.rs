@@ -125,7 +125,11 @@ async fn flow_08_a_code_of_another_login_is_not_redeemed() {
     let state = query(asked.as_str(), "state").unwrap();
     let issuer = corp.said("issuer");
     let mut forged = url::Url::parse(CALLBACK).unwrap();
-    forged.query_pairs_mut().extend_pairs([("code", &*stolen), ("state", &*state), ("iss", issuer)]);
+    forged.query_pairs_mut().extend_pairs([
+        ("code", &*stolen),
+        ("state", &*state),
+        ("iss", issuer),
+    ]);
     let page = ada.open(forged.as_str()).await;
     page.has_status(403).shows("Start again");
     assert!(ada.cookie(TEAM_HOST, "CF_Authorization").is_none());

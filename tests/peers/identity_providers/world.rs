@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tower::Layer;
 use tower_access::application::Application;
 use tower_access::clock::{Clock, ManualClock, SystemClock};
+use tower_access::config::Config;
 use tower_access::login::OpenIdProvider;
 use tower_access::policy::{Policy, Rule};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, ServeLimits, serve};
@@ -91,6 +92,30 @@ impl Front {
         let url = format!("http://{behind}");
         let rule = IngressRule::parse("", None, &url, OriginSettings::default()).unwrap();
         let proxy = ReverseProxy::builder(Ingress::new(vec![rule]).unwrap()).build().unwrap();
+        self.run(access, proxy, clock, origin)
+    }
+
+    /// Runs the proxy of a file, which has these lines under `access`. Its clock is the real one.
+    pub(crate) async fn serve_file(self, access: &str) -> World {
+        let origin = Origin::default();
+        let behind = origin.start().await;
+        let text = format!(
+            "listen: {}\ningress: [ {{ service: 'http://{behind}' }} ]\naccess:\n{access}",
+            self.address
+        );
+        let config = Config::parse(&text, "test").unwrap_or_else(|errors| panic!("{errors}"));
+        let proxy = ReverseProxy::from_config(&config).unwrap();
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        self.run(config.access().unwrap(), proxy, clock, origin)
+    }
+
+    fn run(
+        self,
+        access: Access,
+        proxy: ReverseProxy,
+        clock: Arc<ManualClock>,
+        origin: Origin,
+    ) -> World {
         let service = AccessLayer::new(access.clone()).layer(proxy);
         tokio::spawn(serve(
             self.listener,
