@@ -133,9 +133,13 @@ use self::flow::Flow;
 pub(crate) use self::form::MAX_FORM_BYTES;
 pub(crate) use self::keys::Keys;
 use self::mail::MailDelivery;
+#[cfg(feature = "oidc")]
+pub use self::method::ClientAuthentication;
 pub use self::method::IdentityProvider;
 #[cfg(feature = "config")]
 pub(crate) use self::method::MethodInfo;
+#[cfg(feature = "oidc")]
+pub use self::method::oidc::{OpenIdEndpoints, OpenIdProvider, OpenIdProviderError};
 #[cfg(all(test, feature = "config"))]
 pub(crate) use self::method::one_time_pin::DIGITS;
 pub(crate) use self::method::one_time_pin::PENDING_ERA;

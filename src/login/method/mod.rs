@@ -13,6 +13,10 @@
 //! same type, such as two OpenID providers. Several may share an endpoint, such as `callback`: then
 //! each [recognizes](LoginMethod::recognizes) its own requests.
 
+#[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "nothing uses all of it then"))]
+mod authorization_code;
+#[cfg(feature = "oidc")]
+pub(super) mod oidc;
 pub(super) mod one_time_pin;
 mod provider;
 mod registry;
@@ -27,6 +31,9 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
+use self::authorization_code::AuthorizationKeys;
+#[cfg(feature = "oidc")]
+pub use self::authorization_code::ClientAuthentication;
 use self::one_time_pin::PinKeys;
 pub use self::provider::IdentityProvider;
 pub(crate) use self::provider::MethodContext;
@@ -109,6 +116,29 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
         let _ = (account, back);
         None
     }
+
+    /// Verifies a token by which the provider tells of a logout there. Returns `None` for a token that is
+    /// not for this method, or is refused. Whether the token was used before is not checked.
+    fn logout_notice<'a>(&'a self, token: &'a str, now: Timestamp) -> NoticeFuture<'a> {
+        let _ = (token, now);
+        Box::pin(async { None })
+    }
+}
+
+/// The future of [`LoginMethod::logout_notice`].
+pub(super) type NoticeFuture<'a> = Pin<Box<dyn Future<Output = Option<LogoutNotice>> + Send + 'a>>;
+
+/// A logout at the provider.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct LogoutNotice {
+    /// The user ([`ProviderAccount::subject`]). With a session, only that one has ended.
+    pub(super) subject: Option<Box<str>>,
+    /// The session at the provider ([`ProviderAccount::session`]).
+    pub(super) session: Option<Box<str>>,
+    /// The id of the notice. A second one with this id is a replay.
+    pub(super) id: Box<str>,
+    /// From then on the notice is refused.
+    pub(super) counts_until: Timestamp,
 }
 
 /// The future of [`LoginMethod::refresh`].
@@ -185,12 +215,16 @@ pub(super) struct Authenticated {
 /// The keys of all methods.
 #[derive(Debug)]
 pub(super) struct MethodKeys {
+    authorization_code: AuthorizationKeys,
     one_time_pin: PinKeys,
 }
 
 impl MethodKeys {
     pub(super) fn derive(master: &MasterSecret) -> Result<Self, SealError> {
-        Ok(Self { one_time_pin: PinKeys::derive(master)? })
+        Ok(Self {
+            authorization_code: AuthorizationKeys::derive(master)?,
+            one_time_pin: PinKeys::derive(master)?,
+        })
     }
 }
 
