@@ -10,6 +10,7 @@
 //! | `login`, `login/HOST` without a known `kid` | both | `entry` |
 //! | `authorized` | application | `finish` |
 //! | `sessions` | team domain | `own_sessions` |
+//! | `saml-metadata`, `ID/saml-metadata` (feature `saml`) | team domain | `method` |
 //! | `logout`, `get-identity`, `certs` | both | `sign_out`, `identity` |
 //! | `cli` (feature `cloudflared`) | application | `command_line` |
 //! | `cli/HOST` (feature `cloudflared`) | team domain | `command_line` |
@@ -89,7 +90,8 @@
 //! | `return-target`, of up to 8 KiB each | who is redirected to the login from a URL that is too long for the login URL | 1,024 in half an hour, two hours' life, one for each URL; beyond that URLs are shortened |
 //! | `target-by-network` | the same | 65,536 buckets, and their sum; 128 URLs in half an hour from one network |
 //!
-//! An unfinished login creates no other records.
+//! An unfinished login creates no other records. Logins at a SAML provider create `saml-used`, two for
+//! each signed answer to a login that was begun here.
 
 mod browser;
 mod command_line;
@@ -146,7 +148,9 @@ pub(crate) use self::method::one_time_pin::PENDING_ERA;
 pub use self::method::one_time_pin::{OneTimePin, OneTimePinLimits};
 #[cfg(feature = "config")]
 pub(crate) use self::method::one_time_pin::{REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
-pub(crate) use self::method::{LoginMethods, MethodContext, MethodSettings};
+#[cfg(feature = "saml")]
+pub use self::method::saml::{SamlProvider, SamlProviderError};
+pub(crate) use self::method::{CrossSiteForm, LoginMethods, MethodContext, MethodSettings};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 use self::refusal::Refusal;
 pub(crate) use self::request::EndpointRequest;
@@ -216,6 +220,12 @@ impl Login {
     ) -> TokenLifetime {
         let policy = verdict.policy().and_then(PolicyRef::session_duration);
         self.lifetimes.token_lifetime(policy, protected.application.session_duration)
+    }
+
+    /// Returns the form that other sites may post to a path, if any.
+    pub(crate) fn cross_site_form(&self, path: &str) -> Option<CrossSiteForm> {
+        let name = path.strip_prefix(OWN_PREFIX)?.strip_prefix('/')?;
+        self.methods.cross_site_form(name)
     }
 
     /// Handles a request below `/cdn-cgi/access/`.

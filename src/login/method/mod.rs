@@ -20,6 +20,8 @@ pub(super) mod oidc;
 pub(super) mod one_time_pin;
 mod provider;
 mod registry;
+#[cfg(feature = "saml")]
+pub(super) mod saml;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,7 @@ use self::provider::{BuildError, ProviderSettings};
 pub(super) use self::registry::Choice;
 pub(crate) use self::registry::LoginMethods;
 pub(crate) use self::settings::{MethodInfo, MethodSettings};
+use super::form::Fields;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::clock::Timestamp;
@@ -86,6 +89,23 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
 
     /// Returns the endpoints below `/cdn-cgi/access/`, on the host that runs the login.
     fn endpoints(&self) -> &'static [MethodEndpoint];
+
+    /// Returns the form that other sites may post to an endpoint of this method; `None` if none may.
+    fn cross_site_form(&self) -> Option<CrossSiteForm> {
+        None
+    }
+
+    /// Returns a document of this name about this site, for the provider. Served at
+    /// `/cdn-cgi/access/NAME` and `/cdn-cgi/access/ID/NAME`, on the host that runs the login.
+    fn provider_document(
+        &self,
+        login: &Login,
+        request: &EndpointRequest,
+        name: &str,
+    ) -> Option<ResponseBytes> {
+        let _ = (login, request, name);
+        None
+    }
 
     /// Returns whether a call of an endpoint is for this method. Checked before `answer`. If several
     /// methods share the endpoint, only one of them recognizes the call.
@@ -170,6 +190,23 @@ pub(super) struct MethodEndpoint {
     pub(super) refuses_background: bool,
 }
 
+/// A form that a provider's site posts through the browser.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CrossSiteForm {
+    pub(super) endpoint: &'static str,
+    /// The length of the longest form.
+    pub(crate) max_bytes: usize,
+    /// Whether fields are those of such a form, and of no other.
+    pub(super) is_it: fn(&Fields) -> bool,
+}
+
+impl CrossSiteForm {
+    /// Returns whether a body is such a form.
+    pub(crate) fn is_it(&self, body: &[u8]) -> bool {
+        Fields::parse_within(self.max_bytes, body).is_ok_and(|fields| (self.is_it)(&fields))
+    }
+}
+
 /// A request to an endpoint of a method.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EndpointCall<'a> {
@@ -217,6 +254,8 @@ pub(super) struct Authenticated {
 pub(super) struct MethodKeys {
     authorization_code: AuthorizationKeys,
     one_time_pin: PinKeys,
+    #[cfg(feature = "saml")]
+    saml: saml::SamlKeys,
 }
 
 impl MethodKeys {
@@ -224,6 +263,8 @@ impl MethodKeys {
         Ok(Self {
             authorization_code: AuthorizationKeys::derive(master)?,
             one_time_pin: PinKeys::derive(master)?,
+            #[cfg(feature = "saml")]
+            saml: saml::SamlKeys::derive(master)?,
         })
     }
 }

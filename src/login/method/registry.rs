@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{EndpointCall, LoginMethod, Step};
+use super::{CrossSiteForm, EndpointCall, LoginMethod, Step};
 use crate::application::Application;
 use crate::identity::Attributes;
 use crate::login::endpoint::check;
@@ -80,6 +80,23 @@ impl LoginMethods {
     /// Returns whether a method has this endpoint.
     pub(in crate::login) fn has_endpoint(&self, name: &str, host: Option<&str>) -> bool {
         !self.allowed(name, host).is_empty()
+    }
+
+    /// Returns the form that other sites may post to an endpoint, if any.
+    pub(in crate::login) fn cross_site_form(&self, name: &str) -> Option<CrossSiteForm> {
+        let mut forms = self.0.iter().filter_map(|method| method.cross_site_form());
+        forms.find(|form| form.endpoint == name)
+    }
+
+    /// Returns a document for a provider: that of the method with this id, or of the first that has it.
+    pub(in crate::login) fn provider_document(
+        &self,
+        (login, request): (&Login, &EndpointRequest),
+        id: Option<&str>,
+        name: &str,
+    ) -> Option<ResponseBytes> {
+        let mut methods = self.0.iter().filter(|method| id.is_none_or(|id| method.id() == id));
+        methods.find_map(|method| method.provider_document(login, request, name))
     }
 
     /// Handles a request to an endpoint of a method, including the end of the login.
