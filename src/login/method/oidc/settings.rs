@@ -231,53 +231,48 @@ impl OpenIdProvider {
         Self::of(&presets::ENTRA, id, issuer, (client_id.into(), client_secret))
     }
 
-    /// Creates the settings for a realm of Keycloak: `https://keycloak.example.com` and `staff`.
+    /// Creates the settings for a realm of Keycloak, by its issuer:
+    /// `https://keycloak.example.com/realms/staff`.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and if the realm has characters other than letters, digits, `-` and `_`.
+    /// As [`new`](Self::new).
     pub fn keycloak(
         id: impl Into<Box<str>>,
-        base_url: &str,
-        realm: &str,
+        issuer: impl Into<Box<str>>,
         client_id: impl Into<Box<str>>,
         client_secret: SecretText,
     ) -> Result<Self, OpenIdProviderError> {
-        let realm = segment("realm", realm)?;
-        let issuer = format!("{}/realms/{realm}", base_url.trim_end_matches('/'));
         Self::of(&presets::KEYCLOAK, id, issuer, (client_id.into(), client_secret))
     }
 
-    /// Creates the settings for an Auth0 tenant, by its domain: `example.eu.auth0.com`.
+    /// Creates the settings for an Auth0 tenant, by its issuer, which ends with a slash:
+    /// `https://example.eu.auth0.com/`.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and if the domain is not one.
+    /// As [`new`](Self::new).
     pub fn auth0(
         id: impl Into<Box<str>>,
-        domain: &str,
+        issuer: impl Into<Box<str>>,
         client_id: impl Into<Box<str>>,
         client_secret: SecretText,
     ) -> Result<Self, OpenIdProviderError> {
-        let domain = domain.parse::<EmailDomain>();
-        let domain = domain.map_err(|error| OpenIdProviderError::new("domain", error))?;
-        let issuer = format!("https://{}/", domain.as_str());
         Self::of(&presets::AUTH0, id, issuer, (client_id.into(), client_secret))
     }
 
-    /// Creates the settings for GitLab: `https://gitlab.com`, or the URL of your own.
+    /// Creates the settings for GitLab, by its issuer: `https://gitlab.com`, or the URL of your own.
     ///
     /// # Errors
     ///
     /// As [`new`](Self::new).
     pub fn gitlab(
         id: impl Into<Box<str>>,
-        base_url: &str,
+        issuer: impl Into<Box<str>>,
         client_id: impl Into<Box<str>>,
         client_secret: SecretText,
     ) -> Result<Self, OpenIdProviderError> {
-        let client = (client_id.into(), client_secret);
-        Self::of(&presets::GITLAB, id, base_url.trim_end_matches('/'), client)
+        Self::of(&presets::GITLAB, id, issuer, (client_id.into(), client_secret))
     }
 
     /// Creates the settings for OneLogin (`onelogin` with `onelogin_account`):
@@ -636,12 +631,12 @@ mod tests {
                 "azureAD",
             ),
             (
-                OpenIdProvider::keycloak("a", "https://k.example/", "staff", "c", secret()),
+                OpenIdProvider::keycloak("a", "https://k.example/realms/staff", "c", secret()),
                 "https://k.example/realms/staff",
                 "oidc",
             ),
             (
-                OpenIdProvider::auth0("a", "x.eu.auth0.com", "c", secret()),
+                OpenIdProvider::auth0("a", "https://x.eu.auth0.com/", "c", secret()),
                 "https://x.eu.auth0.com/",
                 "oidc",
             ),
@@ -686,8 +681,11 @@ mod tests {
             (entra("contoso.onmicrosoft.com"), "directory_id"),
             (entra("7d3c1e0a00004000800000123456789ab"), "directory_id"),
             (OpenIdProvider::google_workspace("a", "a b", "c", secret()), "apps_domain"),
-            (OpenIdProvider::keycloak("a", "https://k", "a/../b", "c", secret()), "realm"),
-            (OpenIdProvider::auth0("a", "https://x", "c", secret()), "domain"),
+            (OpenIdProvider::pingone("a", "a/../b", "c", secret()), "ping_env_id"),
+            (
+                OpenIdProvider::okta_with_server("a", "https://x", "", "c", secret()),
+                "authorization_server_id",
+            ),
             (new("https://idp.example").unwrap().authorities(b"none"), "ca"),
         ] {
             assert_eq!(result.unwrap_err().setting(), setting);
