@@ -23,8 +23,9 @@ async fn openid() -> (IdentityProvider, OpenIdProvider) {
     let account = json!({ "claims": { "email": ADA, "email_verified": true, "name": "Ada L" } });
     let settings = json!({ "clients": [client], "accounts": { "ada": account }, "consent": true });
     let provider = IdentityProvider::openid(settings).await;
-    let settings = OpenIdProvider::new("corp", provider.said("issuer"), "team", SECRET).unwrap();
-    (provider, settings.name("Corp"))
+    let (issuer, secret) = (provider.said("issuer"), SECRET.to_owned().into());
+    let settings = OpenIdProvider::new("corp", issuer, "team", secret).unwrap();
+    (provider, settings.name("Corp").logs_out_at_provider())
 }
 
 async fn saml() -> (IdentityProvider, SamlProvider) {

@@ -23,8 +23,12 @@ async fn world_with(settings: Value) -> (World, IdentityProvider) {
     }]);
     let world = front
         .serve(|builder| {
+            let provider = openid("corp", "Corp", &corp)
+                .offline_access()
+                .refresh_every(INTERVAL)
+                .logs_out_at_provider();
             builder
-                .identity_provider(refreshed_every(openid("corp", "Corp", &corp), INTERVAL))
+                .identity_provider(provider)
                 .application(application("Wiki", WIKI, ops))
                 .application(application(
                     "Hall",

@@ -134,12 +134,12 @@ async fn what_has_to_be_signed_is_the_assertion() {
     }
 }
 
-/// Some providers sign only the whole: that is an option, and makes no difference for those who sign nothing.
+/// Some providers sign only the whole: that is an option. Then the whole has to be signed.
 #[tokio::test]
 async fn a_signed_response_is_enough_where_the_settings_say_so() {
-    let (world, corp) = world_with(|corp| signed_response(provider(corp))).await;
+    let (world, corp) = world_with(|corp| provider(corp).accept_signed_response()).await;
     for (sign, is_taken) in
-        [("response", true), ("both", true), ("assertion", true), ("nothing", false)]
+        [("response", true), ("both", true), ("assertion", false), ("nothing", false)]
     {
         corp.control("settings", json!({ "sign": sign })).await;
         let mut ada = world.agent();

@@ -14,7 +14,7 @@ use tower::Layer;
 use tower_access::application::Application;
 use tower_access::clock::{Clock, ManualClock, SystemClock};
 use tower_access::config::Config;
-use tower_access::login::OpenIdProvider;
+use tower_access::login::{OpenIdProvider, SamlProvider};
 use tower_access::policy::{Policy, Rule};
 use tower_access::proxy::{Ingress, IngressRule, OriginSettings, ReverseProxy, ServeLimits, serve};
 use tower_access::{Access, AccessBuilder, AccessLayer};
@@ -164,7 +164,16 @@ pub(crate) fn application(name: &str, url: &str, rules: Value) -> Application {
 
 /// A provider, as the client `team` knows it.
 pub(crate) fn openid(id: &str, name: &str, provider: &IdentityProvider) -> OpenIdProvider {
-    OpenIdProvider::new(id, provider.said("issuer"), "team", SECRET).unwrap().name(name)
+    let secret = SECRET.to_owned().into();
+    OpenIdProvider::new(id, provider.said("issuer"), "team", secret).unwrap().name(name)
+}
+
+/// The same of a SAML provider, whose groups rules may ask about.
+pub(crate) fn saml(id: &str, name: &str, provider: &IdentityProvider) -> SamlProvider {
+    let (issuer, sso) = (provider.said("issuer"), provider.said("sso"));
+    let certificates = [provider.said("certificate")];
+    let settings = SamlProvider::new(id, issuer, sso, certificates).unwrap();
+    settings.name(name).attributes(["groups"])
 }
 
 /// From a page to what a provider shows.
