@@ -55,6 +55,10 @@ pub(crate) enum EventKind<'a> {
     ClientApproved { with_session: bool },
     /// A session was ended by its user.
     LoggedOut,
+    /// A session was ended because of its login at an identity provider.
+    SessionEnded { why: &'static str },
+    /// An identity provider now describes a user with a session in another way: other groups or claims.
+    AttributesChanged,
 
     /// Sessions or tokens were revoked by an operator.
     Revoked { scope: RevocationScope<'a> },
@@ -128,6 +132,8 @@ impl EventKind<'_> {
             Self::LoginPanicked => "login_panicked",
             Self::ClientApproved { .. } => "client_approved",
             Self::LoggedOut => "logged_out",
+            Self::SessionEnded { .. } => "session_ended",
+            Self::AttributesChanged => "attributes_changed",
             Self::Revoked { .. } => "revoked",
             Self::SigningKeyReplaced { .. } => "signing_key_replaced",
             Self::StateRestored { .. } => "state_restored",

@@ -105,6 +105,10 @@ pub(super) fn write(event: &Event<'_>) {
             line!(info, event, "a command-line client was approved", with_session = with_session)
         }
         Kind::LoggedOut => line!(info, event, "logged out"),
+        Kind::SessionEnded { why } => line!(info, event, "session ended", why = why),
+        Kind::AttributesChanged => {
+            line!(info, event, "the identity provider has changed the attributes of a user");
+        }
 
         Kind::Revoked { scope } => {
             let audience = match scope {

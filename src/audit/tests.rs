@@ -149,6 +149,16 @@ fn samples() -> Vec<(Event<'static>, &'static str)> {
         ),
         (of(EventKind::LoggedOut), " INFO tower_access::audit: logged out event=\"logged_out\""),
         (
+            of(EventKind::SessionEnded { why: "refused by the identity provider" }),
+            " INFO tower_access::audit: session ended event=\"session_ended\" \
+             why=\"refused by the identity provider\"",
+        ),
+        (
+            of(EventKind::AttributesChanged),
+            " INFO tower_access::audit: the identity provider has changed the attributes of a user \
+             event=\"attributes_changed\"",
+        ),
+        (
             of(EventKind::Revoked { scope: RevocationScope::Application { audience: "a1" } }),
             " INFO tower_access::audit: revoked event=\"revoked\" scope=\"application\" \
              audience=\"a1\"",

@@ -33,6 +33,7 @@ mod revocation_watch;
 mod revoke;
 mod role;
 mod session_facts;
+mod session_refresh;
 mod settings;
 mod shared_state;
 mod token_location;

@@ -115,6 +115,7 @@ pub(crate) mod metadata;
 mod method;
 mod own_sessions;
 mod redirect;
+mod refresh;
 mod refusal;
 mod request;
 mod sign_in;
@@ -152,6 +153,7 @@ pub(crate) use self::method::one_time_pin::{REMEMBER_NETWORKS_FOR, SHARED_CODE_E
 pub use self::method::saml::{SamlProvider, SamlProviderError};
 pub(crate) use self::method::{CrossSiteForm, LoginMethods, MethodContext, MethodSettings};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
+pub(crate) use self::refresh::Refreshes;
 use self::refusal::Refusal;
 pub(crate) use self::request::EndpointRequest;
 pub(crate) use self::target_id::{MAX_URL_BYTES, TargetId};
@@ -181,6 +183,7 @@ pub(crate) struct Login {
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) methods: LoginMethods,
+    pub(crate) refreshes: Refreshes,
     pub(crate) sources: Arc<Sources>,
     pub(crate) evaluations: Evaluations,
     pub(crate) store: Arc<dyn Store>,

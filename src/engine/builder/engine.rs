@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::application::{Application, Applications, CanonicalHost, TeamDomain};
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::metadata::SignedMetadata;
-use crate::login::{CommandLine, Evaluations, Login, MethodContext};
+use crate::login::{CommandLine, Evaluations, Login, MethodContext, Refreshes};
 use crate::policy::{Definitions, Rule, restrictive_rules};
 use crate::service_token::LiveServiceTokens;
 use crate::util::suggest::closest;
@@ -105,6 +105,7 @@ impl AccessBuilder {
             evaluations,
             revocations: Arc::clone(&shared_state.revocations),
             lifetimes: self.lifetimes,
+            refreshes: Refreshes::new(&methods),
             methods,
             store,
             random: Arc::clone(&shared_state.random),

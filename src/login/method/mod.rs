@@ -130,6 +130,19 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
         Box::pin(async { Refreshed::Unavailable })
     }
 
+    /// Verifies a logout notice of the provider (OpenID Connect Back-Channel Logout). Returns `None` for
+    /// a text that is not for this method, or not valid. Whether the notice was used before is not
+    /// checked here.
+    fn logout_notice<'a>(
+        &'a self,
+        login: &'a Login,
+        notice: &'a str,
+        now: Timestamp,
+    ) -> NoticeFuture<'a> {
+        let _ = (login, notice, now);
+        Box::pin(async { None })
+    }
+
     /// Returns the URL at the provider that logs the user out there as well, and then redirects to
     /// `back`; `None` if that is not configured or not supported.
     fn sign_out_url(&self, account: &ProviderAccount, back: &str) -> Option<String> {
@@ -173,6 +186,23 @@ pub(super) enum Refreshed {
     Ended,
     /// The provider does not respond, or not with what was asked: it is asked again later.
     Unavailable,
+}
+
+/// The future of [`LoginMethod::logout_notice`].
+pub(super) type NoticeFuture<'a> = Pin<Box<dyn Future<Output = Option<LogoutNotice>> + Send + 'a>>;
+
+/// A valid notice of a provider: a user has logged out there. It names the user, a session at the
+/// provider, or both.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct LogoutNotice {
+    /// The user's id at the provider (`sub`).
+    pub(super) subject: Option<Box<str>>,
+    /// The id of the session at the provider (`sid`): only sessions that began with it end.
+    pub(super) session: Option<Box<str>>,
+    /// The id of the notice (`jti`): each is accepted once.
+    pub(super) id: Box<str>,
+    /// When it expires.
+    pub(super) expires_at: Timestamp,
 }
 
 /// The future of a method's step.

@@ -21,6 +21,16 @@ impl LoginMethods {
         Self(all)
     }
 
+    /// Returns all methods.
+    pub(in crate::login) fn iter(&self) -> impl Iterator<Item = &dyn LoginMethod> {
+        self.0.iter().map(|method| &**method)
+    }
+
+    /// Returns the method with this id.
+    pub(in crate::login) fn get(&self, id: &str) -> Option<&dyn LoginMethod> {
+        self.iter().find(|method| method.id() == id)
+    }
+
     /// Returns the methods that an application accepts.
     fn offered<'a>(
         &'a self,
