@@ -261,7 +261,10 @@ let callback = provider.callback();
 
 server.on('request', (request, response) => {
     if (request.url.startsWith('/control/')) return control(controls, request, response);
-    if (outage) return response.writeHead(outage).end('out of order');
+    if (outage) {
+        events.push({ event: 'outage', path: request.url });
+        return response.writeHead(outage).end('out of order');
+    }
     if (request.url.startsWith('/interaction/')) {
         return interaction(request, response).catch((error) => page(response, 'This login is over', String(error), 400));
     }

@@ -5,7 +5,7 @@
 
 mod agent;
 // mod file;
-// mod lifetime;
+mod lifetime;
 mod openid;
 mod saml;
 mod world;

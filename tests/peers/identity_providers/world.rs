@@ -36,7 +36,7 @@ pub(crate) const BOARD: &str = "https://board.example.com";
 pub(crate) const HALL: &str = "https://hall.example.com";
 
 /// Longest that something takes that has no promised time, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the proxy will be, before it runs: providers have to know it.
 pub(crate) struct Front {
@@ -191,9 +191,10 @@ pub(crate) async fn begin(agent: &mut Agent, url: &str, provider: &str) -> Url {
     asked.expect("the browser is sent to the provider").clone()
 }
 
-/// From the login page of a provider to where it all leads.
+/// From the login page of a provider to where it all leads. Allows what the provider asks about.
 pub(crate) async fn sign_in(agent: &mut Agent, page: &Page, user: &str) -> Page {
-    agent.submit(page, "Sign in", &[("login", user), ("password", "secret")]).await
+    let page = agent.submit(page, "Sign in", &[("login", user), ("password", "secret")]).await;
+    if page.text.contains("Allow it?") { agent.submit(&page, "Allow", &[]).await } else { page }
 }
 
 /// From the login page of a provider to its answer, which is not sent on.
