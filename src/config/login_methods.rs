@@ -46,8 +46,14 @@ impl Role {
 
 impl From<&OneTimePinConfig> for OneTimePin {
     fn from(config: &OneTimePinConfig) -> Self {
-        let OneTimePinConfig { id, expires_in, attempts, digits, limits } = config.clone();
-        Self::new().id(id).expires_in(expires_in).attempts(attempts).digits(digits).limits(limits)
+        let OneTimePinConfig { id, expires_in, attempts, digits, link, limits } = config.clone();
+        Self::new()
+            .id(id)
+            .expires_in(expires_in)
+            .attempts(attempts)
+            .digits(digits)
+            .link_in_mail(link)
+            .limits(limits)
     }
 }
 

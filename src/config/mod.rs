@@ -229,6 +229,7 @@ pub(crate) use self::environment::expand;
 pub use self::error::{ConfigErrors, Note, NoteKind, Problem};
 pub use self::facts::FactsConfig;
 pub use self::identity_provider::IdentityProviderConfig;
+pub(crate) use self::identity_provider::ProviderKeyUse;
 pub use self::ingress::IngressEntry;
 pub use self::limits::{LimitsConfig, ListenerLimits};
 pub use self::lint::Suppression;

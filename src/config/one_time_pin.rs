@@ -19,6 +19,9 @@ document! {
         "attempts" attempts: Whole<u32, 1, 10> { default: "3", example: "5", }
         /// Digits of a code. Codes get longer while somebody guesses.
         "digits" digits: Whole<u32, 6, 12> { default: "6", example: "8", }
+        /// Whether the mail has a link that fills in the code. It works only in the browser that asked for
+        /// the code, and only after the user presses a button there.
+        "link" link: bool { default: "true", example: "false", }
         /// Limits on codes that are mailed and guessed. None of them closes the login to anybody.
         "limits" limits: Limits {
             default: "the defaults of its keys", example: "{ mails_per_address: 20 }",
@@ -126,6 +129,7 @@ pub(super) fn build(
         expires_in: document.expires_in.value().unwrap_or(usual.expires_in),
         attempts: document.attempts.value().unwrap_or(usual.attempts),
         digits: document.digits.value().unwrap_or(usual.digits),
+        link: document.link.value().unwrap_or(usual.link),
         limits,
     }
 }
@@ -174,6 +178,7 @@ mod tests {
     #[test]
     fn otp_02_every_limit_has_a_key_with_its_range_and_default() {
         assert_eq!(parse("{}").unwrap(), OneTimePinConfig::default());
+        assert!(OneTimePinConfig::default().link && !parse("{ link: false }").unwrap().link);
         let keys = Limits::LEVEL.keys.iter();
         let numbers = keys.filter_map(|key| match key.shape() {
             Shape::Integer { min, max } => Some((key, min, max)),

@@ -189,6 +189,8 @@ pub struct OneTimePinConfig {
     pub attempts: u32,
     /// `digits`: digits of a code while nobody guesses, 6 to 12. 6 by default.
     pub digits: u32,
+    /// `link`: whether the mail has a link that fills in the code. `true` by default.
+    pub link: bool,
     /// `limits`: limits on codes that are mailed and guessed.
     pub limits: OneTimePinLimits,
 }
@@ -200,6 +202,7 @@ impl Default for OneTimePinConfig {
             expires_in: Duration::from_secs(300),
             attempts: 3,
             digits: 6,
+            link: true,
             limits: OneTimePinLimits::new(),
         }
     }

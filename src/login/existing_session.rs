@@ -9,6 +9,7 @@
 //! | the email address, posted again | redirected to the target, without mail | another login begins |
 //! | the code page, reloaded | redirected to the target | the form, while the login is pending |
 //! | a code: used, expired, of the other tab's mail, or right | redirected to the target, code not checked | code checked |
+//! | the link in the mail | a page that continues to the target | the form, in the browser that asked |
 //! | a request for another code | redirected to the target, without mail | mailed |
 //!
 //! This grants nothing beyond the session: the response is that of the login's first URL, including
@@ -17,6 +18,7 @@
 
 use crate::headers;
 use crate::identity::Email;
+use crate::session::Session;
 use crate::util::response::ResponseBytes;
 
 use super::sign_in::Purpose;
@@ -31,6 +33,19 @@ impl Login {
         flow: &Flow,
         email: Option<&str>,
     ) -> Result<Option<ResponseBytes>, Refusal> {
+        let Some((purpose, session)) = self.existing_session(request, flow, email).await? else {
+            return Ok(None);
+        };
+        self.enter(request, &purpose, &session).await.map(Some)
+    }
+
+    /// Returns the session that spares a browser a login, of this user if the login has an address.
+    pub(super) async fn existing_session(
+        &self,
+        request: &EndpointRequest,
+        flow: &Flow,
+        email: Option<&str>,
+    ) -> Result<Option<(Purpose<'_>, Session)>, Refusal> {
         if headers::is_background(&request.headers) {
             return Ok(None);
         }
@@ -42,7 +57,6 @@ impl Login {
         {
             return Ok(None);
         }
-        let purpose = Purpose { protected, flow: flow.clone() };
-        self.enter(request, &purpose, &session).await.map(Some)
+        Ok(Some((Purpose { protected, flow: flow.clone() }, session)))
     }
 }

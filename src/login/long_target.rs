@@ -226,8 +226,8 @@ fn line_len(name: &HeaderName, value: &HeaderValue) -> usize {
     name.as_str().len() + value.len() + ": \r\n".len()
 }
 
-const LOGGED_IN_TITLE: &str = "You are logged in";
-const LOGGED_IN: &str = "The page you asked for opens in a moment.";
+pub(super) const LOGGED_IN_TITLE: &str = "You are logged in";
+pub(super) const LOGGED_IN: &str = "The page you asked for opens in a moment.";
 
 const SHORTENED_TITLE: &str = "The address was shortened";
 /// The notice of pages about a shortened target.

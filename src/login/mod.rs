@@ -6,7 +6,7 @@
 //! | endpoint | host | module |
 //! | --- | --- | --- |
 //! | `login/HOST` | team domain | `sign_in` |
-//! | `verify-code/HOST`, `resend-code`, `callback` | team domain | `method` |
+//! | `verify-code/HOST`, `emailed-code`, `resend-code`, `callback` | team domain | `method` |
 //! | `login`, `login/HOST` without a known `kid` | both | `entry` |
 //! | `authorized` | application | `finish` |
 //! | `sessions` | team domain | `own_sessions` |
@@ -61,6 +61,7 @@
 //! | --- | --- |
 //! | chance that all guesses within any 24 hours find a single code, over all networks, addresses and applications | less than 1 in 1,000 (1 in 500 with any settings) |
 //! | digits of a code | 6; 7 after 250 wrong codes within a day, 8 after 500, 9 after 2,500, one more for each fivefold; 16 at most |
+//! | the link in the mail | enters the code in its fragment, as if the user typed it, in the browser that asked. Requests for its page change nothing, and tell others nothing: see `method/one_time_pin/mail_link.rs` |
 //! | attempts at a code | 3; 2 at new codes while somebody guesses |
 //! | a code that is too short when it is entered | is not checked; a longer one is mailed at once |
 //! | mails to one address | 10 an hour for any requester; beyond that one in 5 minutes: 22 in each clock hour. In addition 5 in 15 minutes and 20 a day for each network, of at most 16, and each browser that has logged in with the address |
@@ -152,6 +153,8 @@ pub(crate) use self::method::one_time_pin::{REMEMBER_NETWORKS_FOR, SHARED_CODE_E
 #[cfg(feature = "saml")]
 pub use self::method::saml::{SamlProvider, SamlProviderError};
 pub(crate) use self::method::{CrossSiteForm, LoginMethods, MethodContext, MethodSettings};
+#[cfg(feature = "github")]
+pub use self::method::{GitHubProvider, GitHubProviderError};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 pub(crate) use self::refresh::Refreshes;
 use self::refusal::Refusal;

@@ -117,6 +117,9 @@ pub struct EnterCode<'a> {
     /// Whether logins of this address share a code because too many codes were requested. The newest
     /// mail has it, which may be some minutes old and caused by somebody else. The page must say so.
     pub uses_latest_mail: bool,
+    /// Whether the link in the mail opened the page. The fragment of the page's URL is then the code. A
+    /// script may fill it in, but must not post the form: the user presses the button.
+    pub is_from_mail: bool,
     /// Why the last attempt failed.
     pub error: Option<CodeError>,
 }

@@ -127,6 +127,9 @@ fn web_url(url: &str) -> &str {
 /// The only stylesheet, byte for byte as in the document.
 pub(super) const STYLE: &str = include_str!("templates/style.css");
 
+/// The only script, byte for byte as in the document of the link in the mail.
+pub(super) const FILL_IN_CODE: &str = include_str!("templates/fill_in_code.js");
+
 /// The favicon. Without it, browsers would request `/favicon.ico` from the application.
 const ICON: &str = "data:image/svg+xml,\
     %3Csvg xmlns=%22http:%2F%2Fwww.w3.org%2F2000%2Fsvg%22 viewBox=%220 0 40 40%22%3E\

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use askama::Template;
 
-use super::policy::style_source;
+use super::policy::inline_source;
 
 /// Reports that the origin did not respond, with the reference of the reason in the log.
 pub(crate) struct FailurePage<'a> {
@@ -31,7 +31,7 @@ struct FailureDocument<'a> {
 /// Returns the `Content-Security-Policy` header for a [`FailurePage`]: only its stylesheet is allowed.
 pub(crate) fn failure_security_policy() -> &'static str {
     static POLICY: LazyLock<String> = LazyLock::new(|| {
-        let style = style_source(STYLE);
+        let style = inline_source(STYLE);
         format!("default-src 'none'; style-src {style}; frame-ancestors 'none'; base-uri 'none'")
     });
     &POLICY

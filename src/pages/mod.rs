@@ -2,8 +2,9 @@
 //!
 //! A page is plain data ([`Page`]). A pure function ([`render`]) turns it into a complete HTML
 //! document, without a request, a clock or I/O. It escapes all data for its context. The documents
-//! use no scripts, no frames and nothing from other servers, so they can be sent with the strict
-//! policy from [`content_security_policy`].
+//! work without scripts and use no frames and nothing from other servers, so they can be sent with the
+//! strict policy from [`content_security_policy`]. One has a script: it fills in the code of the link in
+//! the mail.
 //!
 //! To use your own design, implement [`Pages`].
 //!

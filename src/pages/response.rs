@@ -4,7 +4,7 @@ use http::header::{self, HeaderValue};
 use super::{Page, Pages};
 use crate::util::response::{ResponseBytes, empty};
 
-/// Builds the response for a page, with headers that prevent framing, sniffing, caching and scripts.
+/// Builds the response for a page, with headers that prevent framing, sniffing, caching and foreign scripts.
 pub(crate) fn response(pages: &dyn Pages, status: StatusCode, page: &Page<'_>) -> ResponseBytes {
     let mut response = empty(status);
     *response.body_mut() = pages.render(page).into();

@@ -26,6 +26,14 @@ impl Mail {
             |line: &&str| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit());
         self.text.lines().find(is_code).expect("a code in the mail").to_owned()
     }
+
+    /// The link: the one address in the text.
+    pub(crate) fn link(&self) -> String {
+        let mut lines = self.text.lines().filter(|line| line.contains("://"));
+        let link = lines.next().expect("a link in the mail").to_owned();
+        assert_eq!(lines.next(), None);
+        link
+    }
 }
 
 /// Ends together with this value.

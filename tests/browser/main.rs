@@ -16,6 +16,7 @@ mod login;
 mod login_at_providers;
 mod looks;
 mod mail;
+mod mail_link;
 mod other_sites;
 mod paths;
 mod sessions;

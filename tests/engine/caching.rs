@@ -488,6 +488,8 @@ async fn ses_24_no_answer_of_ours_is_stored() {
         "/login/x.example",
         "/verify-code/app.example",
         "/resend-code",
+        "/emailed-code",
+        "/emailed-code?nonce=x",
         "/callback",
         "/sessions",
         "/cli",

@@ -577,6 +577,14 @@ async fn otp_15_no_code_and_no_secret_is_in_the_log_in_a_metric_or_in_an_address
         secrets.note(&again);
         codes.push(mail.code(before + 2).await);
         let code = codes[1].clone();
+        // The link in the mail, as browsers send it, and as whoever follows it logs it.
+        let letter = mail.last().text;
+        let link = letter.lines().find(|line| line.starts_with("https://")).unwrap();
+        let (page, fragment) = link.split_once('#').unwrap();
+        assert_eq!(fragment, codes[1]);
+        let linked = browser.get(link).await;
+        assert_eq!(linked.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(linked.status(), StatusCode::OK);
         // A wrong one, an error, a refusal.
         let wrong = another_code(&code);
         form.submit(&mut browser, &[("code", &wrong)]).await;
@@ -591,6 +599,7 @@ async fn otp_15_no_code_and_no_secret_is_in_the_log_in_a_metric_or_in_an_address
         let landed = browser.get(done.location()).await;
         secrets.note(&landed);
         addresses.extend([refused, sent, again, done, landed].map(|it| it.location().to_owned()));
+        addresses.push(page.to_owned());
         assert_eq!(browser.get(&format!("{WIKI}/docs")).await.status(), StatusCode::OK);
         secrets
             .add("assertion", origin.last().headers["cf-access-jwt-assertion"].to_str().unwrap());

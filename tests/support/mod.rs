@@ -1,6 +1,7 @@
 //! What the test programs share.
 #![allow(dead_code, unreachable_pub, reason = "every program uses a part of it")]
 
+pub mod github;
 pub mod identity_providers;
 pub mod ledger;
 pub mod log;
@@ -43,6 +44,11 @@ impl Mailer for Mailbox {
 impl Mailbox {
     pub fn len(&self) -> usize {
         self.0.lock().unwrap().len()
+    }
+
+    /// The newest one.
+    pub fn last(&self) -> Mail {
+        self.0.lock().unwrap().last().expect("a mail").clone()
     }
 
     /// Waits for the mail that the last request caused, and reads its code.

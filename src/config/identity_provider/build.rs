@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::IdentityProviderConfig;
-use super::document::{Provider, ProviderConfig, ServerUrl};
+use super::document::{HEADER_ATTRIBUTES, Provider, ProviderConfig, ServerUrl};
 use super::kind::ProviderKind;
 use crate::config::error::NoteKind;
 use crate::config::reader::{NodeRef, Reader};
@@ -98,6 +98,24 @@ fn check_values(
             "`client_secret` and `client_secret_file` exclude each other; leave one out",
         );
     }
+    let has_secret = keys.client_secret.is_written() || keys.client_secret_file.is_written();
+    let config = place.get("config").unwrap_or_else(|| place.clone());
+    if kind.has("client_secret") && !has_secret {
+        reader.error(
+            &config,
+            "`client_secret` is missing; write `client_secret_file: /path/to/it`, or `client_secret: \
+             '${NAME}'` for one in the environment",
+        );
+    }
+    let signs = [keys.request_key_file.is_written(), keys.request_certificate_file.is_written()];
+    if signs.contains(&true) != keys.sign_request.is_on()
+        || signs.contains(&true) && signs.contains(&false)
+    {
+        reader.error(
+            &config,
+            "`sign_request`, `request_key_file` and `request_certificate_file` belong together",
+        );
+    }
     let is_saml = kind == ProviderKind::Saml;
     if let (Some(written), Some(url)) = (keys.issuer_url.written(), keys.issuer_url.get())
         && !is_saml
@@ -142,7 +160,6 @@ fn check_values(
     let (auth, token, certs) = (&keys.auth_url, &keys.token_url, &keys.certs_url);
     let written = [auth.is_written(), token.is_written(), certs.is_written()];
     if written.contains(&true) && written.contains(&false) {
-        let config = place.get("config").unwrap_or_else(|| place.clone());
         reader.error(
             &config,
             "`auth_url`, `token_url` and `certs_url` belong together; write all three, or none and let \
@@ -152,4 +169,4 @@ fn check_values(
 }
 
 const KEY: &str = "identity_providers";
-const NOT_SUPPORTED: &[&str] = &["header_attributes", "enable_encryption"];
+const NOT_SUPPORTED: &[&str] = &[HEADER_ATTRIBUTES, "enable_encryption"];

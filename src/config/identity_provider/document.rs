@@ -106,6 +106,9 @@ document! {
             default: "what the provider supports, `client_secret_post` first",
             example: "client_secret_basic",
         }
+        /// Asks the provider for a refresh token, where it gives none unasked, so that it can be asked again
+        /// while a session lives.
+        "offline_access" offline_access: bool { default: "false", example: "true", }
         /// Time between two questions to the provider about a user with a session: users who were removed
         /// from a group lose its access within this time and a minute.
         "refresh_interval" refresh_interval: Time<{ minutes(1) }, { hours(24) }> {
@@ -135,10 +138,6 @@ document! {
             default: "none", example: "0d9c3a4e-6a0b-4c38-9c5f-5d3c5f2b7a11",
             cloudflare: "directory_id",
         }
-        /// `azureAD`: whether the groups of users are read.
-        "support_groups" support_groups: bool {
-            default: "true", example: "true", cloudflare: "support_groups",
-        }
         /// `onelogin`: the URL of the account.
         "onelogin_account" onelogin_account: NonEmpty {
             default: "none", example: "'https://example.onelogin.com'",
@@ -161,9 +160,17 @@ document! {
         "idp_public_certs" idp_public_certs: Vec<NonEmpty> {
             default: "[]", example: "[ 'MIIC8DCCAdigAwIBAgIQ' ]", cloudflare: "idp_public_certs",
         }
-        /// `saml`: signs the requests to the provider.
+        /// `saml`: signs the requests to the provider, with `request_key_file`.
         "sign_request" sign_request: bool {
             default: "false", example: "false", cloudflare: "sign_request",
+        }
+        /// `saml`: a file with the RSA key that signs the requests (PEM, PKCS #8).
+        "request_key_file" request_key_file: FilePath {
+            default: "none", example: "/etc/access/saml-key.pem",
+        }
+        /// `saml`: a file with the certificate of that key (PEM), which the metadata contains.
+        "request_certificate_file" request_certificate_file: FilePath {
+            default: "none", example: "/etc/access/saml-certificate.pem",
         }
         /// `saml`: the attribute with the email address.
         "email_attribute_name" email_attribute_name: NonEmpty {
@@ -192,16 +199,20 @@ const OF_EXPORTED_PROVIDERS: &[OtherKeys] = &[
 ];
 
 const OF_EXPORTED_CONFIGS: &[OtherKeys] = &[
-    OtherKeys { names: &["redirect_url"], acceptance: Acceptance::Ignored("part of an export") },
     OtherKeys {
-        names: &["conditional_access_enabled"],
-        acceptance: Acceptance::Ignored("rules about `auth_context` need no switch"),
+        names: IGNORED_IN_CONFIG,
+        acceptance: Acceptance::Ignored("part of an export, or always so"),
     },
     OtherKeys {
-        names: &["header_attributes", "enable_encryption"],
+        names: &[HEADER_ATTRIBUTES, "enable_encryption"],
         acceptance: Acceptance::Off("not supported"),
     },
 ];
+
+/// The address to register at the provider, and switches that rules do not need.
+pub(super) const IGNORED_IN_CONFIG: &[&str] =
+    &["redirect_url", "conditional_access_enabled", "support_groups"];
+pub(super) const HEADER_ATTRIBUTES: &str = "header_attributes";
 
 from_serde! {
     ClientAuthentication: Shape::Choice(&["client_secret_post", "client_secret_basic"]);

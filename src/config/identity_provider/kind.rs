@@ -78,6 +78,14 @@ impl ProviderKind {
         }
     }
 
+    /// Returns the type of the login method, which rules are about.
+    pub(super) fn of_method(self) -> &'static str {
+        match self {
+            Self::Keycloak | Self::Auth0 | Self::GitLab => Self::Oidc.as_str(),
+            _ => self.as_str(),
+        }
+    }
+
     /// Returns the keys of `config` without which the type cannot be used.
     pub(in crate::config) fn required(self) -> &'static [&'static str] {
         match self {
@@ -101,7 +109,7 @@ impl ProviderKind {
             Self::OneTimePin => false,
             Self::Oidc => is_oidc || WITHOUT_DISCOVERY.contains(&key) || key == "issuer_url",
             Self::Keycloak | Self::Auth0 | Self::GitLab => is_oidc || key == "issuer_url",
-            Self::AzureAd => is_oidc || matches!(key, "directory_id" | "support_groups"),
+            Self::AzureAd => is_oidc || key == "directory_id",
             Self::Google => is_oidc,
             Self::GoogleApps => is_oidc || key == "apps_domain",
             Self::Okta => is_oidc || matches!(key, "okta_account" | "authorization_server_id"),
@@ -125,6 +133,7 @@ const OPENID: &[&str] = &[
     "pkce_enabled",
     "prompt",
     "max_age",
+    "offline_access",
     "token_endpoint_auth_method",
     "refresh_interval",
     "log_out_at_provider",
@@ -136,6 +145,8 @@ const SAML: &[&str] = &[
     "sso_target_url",
     "idp_public_certs",
     "sign_request",
+    "request_key_file",
+    "request_certificate_file",
     "email_attribute_name",
     "attributes",
     "accept_signed_response",

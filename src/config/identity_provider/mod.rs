@@ -5,6 +5,7 @@
 
 mod build;
 mod document;
+mod exported;
 mod kind;
 mod settings;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 pub(super) use self::build::{Providers, build};
 pub(super) use self::document::{Provider, ProviderConfig};
+pub(crate) use self::exported::ProviderKeyUse;
 pub(super) use self::kind::ProviderKind;
 
 /// An entry of `identity_providers`, other than the one-time PIN.
@@ -55,7 +57,7 @@ mod tests {
         methods.iter().map(|method| format!("{} {}", method.id, method.kind)).collect()
     }
 
-    const CORP: &str = "{ id: corp, name: Corp, type: oidc, config: { issuer_url: 'https://id.example', client_id: a } }";
+    const CORP: &str = "{ id: corp, name: Corp, type: oidc, config: { issuer_url: 'https://id.example', client_id: a, client_secret_file: /s } }";
 
     #[test]
     fn the_one_time_pin_is_offered_if_the_file_names_it_or_no_provider() {
@@ -129,6 +131,7 @@ mod tests {
             (with("auth_url: 'https://id.example/a'"), "belong together; write all three"),
             (with("auth_url: 'ftp://x'"), "auth_url: invalid URL"),
             (with("client_secret: hush"), "does not belong in this file"),
+            (CORP.replace(", client_secret_file: /s", ""), "`client_secret` is missing"),
             (with("header_attributes: [ x ]"), "header_attributes: not supported"),
             (with("refresh_interval: 10s"), "out of range; write 1m to 24h"),
             (with("clientid: b"), "clientid"),
@@ -147,6 +150,61 @@ mod tests {
         let exported =
             with("pkce_enabled: false, redirect_url: 'https://x', header_attributes: []");
         assert!(parse(&exported, "").is_ok());
+    }
+
+    #[cfg(all(feature = "oidc", feature = "github", feature = "saml"))]
+    #[test]
+    fn each_type_builds_the_login_method_that_it_names() {
+        let folder = std::env::temp_dir().join(format!("tower-access-idp-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let secret = folder.join("secret");
+        std::fs::write(&secret, "hush\n").unwrap();
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let pem = certificate.pem().replace('\n', "\\n");
+        let issuer = "issuer_url: 'https://id.example/realms/x'";
+        for (kind, config, of_method) in [
+            ("oidc", issuer, "oidc"),
+            ("keycloak", issuer, "oidc"),
+            ("auth0", issuer, "oidc"),
+            ("gitlab", "", "oidc"),
+            ("azureAD", "directory_id: 7d3c1e0a-0000-4000-8000-0123456789ab", "azureAD"),
+            ("google", "", "google"),
+            ("google-apps", "apps_domain: example.com", "google-apps"),
+            ("okta", "okta_account: 'https://x.okta.com', authorization_server_id: a", "okta"),
+            ("onelogin", "onelogin_account: 'https://x.onelogin.com'", "onelogin"),
+            ("pingone", "ping_env_id: e-1", "pingone"),
+            ("github", "base_url: 'https://github.example'", "github"),
+            (
+                "saml",
+                &format!(
+                    "{issuer}, sso_target_url: 'https://id.example', idp_public_certs: [ \"{pem}\" ]"
+                ),
+                "saml",
+            ),
+        ] {
+            let comma = if config.is_empty() { "" } else { ", " };
+            let client = if kind == "saml" {
+                String::new()
+            } else {
+                format!("{comma}client_id: a, client_secret_file: '{}'", secret.display())
+            };
+            let entry =
+                format!("{{ id: x, name: X, type: {kind}, config: {{ {config}{client} }} }}");
+            let config = parse(&entry, "").unwrap_or_else(|error| panic!("{kind}: {error}"));
+            let Role::Issuing { identity_providers, .. } = &config.access.role else { panic!() };
+            let provider = identity_providers[0].provider().unwrap();
+            let info = identity_providers[0].info();
+            assert_eq!((provider.id(), provider.name(), provider.kind()), ("x", "X", of_method));
+            assert_eq!((info.id, info.name, info.kind), ("x", "X", of_method));
+            assert!(!format!("{provider:?}").contains("hush"), "{kind}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+        let error = parse(CORP, "").unwrap().access().unwrap_err().to_string();
+        assert!(
+            error.contains("access.identity_providers[0].config.client_secret_file: /s: "),
+            "{error}"
+        );
     }
 
     #[test]

@@ -4,8 +4,8 @@ use askama::Template;
 
 /// The text of the mail with a one-time PIN.
 ///
-/// The mail has no link, so software that follows links in mails cannot use up the code. Only the
-/// browser that requested the code can use it.
+/// Only the browser that requested the code can use it. The mail has at most one link, which fills in the
+/// code there. Software that follows it cannot use up the code.
 #[non_exhaustive]
 #[derive(Clone, Copy)]
 pub struct PinMail<'a> {
@@ -20,6 +20,10 @@ pub struct PinMail<'a> {
     /// Whether all logins of the address share this code because too many codes were requested. It
     /// is valid on each of their pages, for any application.
     pub is_shared: bool,
+    /// The URL that fills in the code in the browser that requested it; up to 2 KiB. `None` for a shared
+    /// code, which belongs to no particular login, and if links are
+    /// [switched off](crate::login::OneTimePin::link_in_mail).
+    pub link: Option<&'a str>,
 }
 
 impl PinMail<'_> {
@@ -39,6 +43,8 @@ impl PinMail<'_> {
         let (code, digits, validity) = (self.code, self.digits(), self.validity());
         let note =
             if self.is_shared { format!("{}\n\n", SHARED.join("\n")) } else { String::new() };
+        let link = self.link.map(|link| format!("{}:\n\n{link}\n\n", LINK_NOTE.join("\n")));
+        let (link, secrets) = (link.unwrap_or_default(), self.secrets());
         format!(
             "{title}\n\
              \n\
@@ -48,8 +54,8 @@ impl PinMail<'_> {
              \n\
              The code has {digits} digits, is valid for {validity} and works once.\n\
              \n\
-             {note}If you did not ask to log in, ignore this email: without the code nobody\n\
-             gets in. Never share the code, whoever asks for it.\n"
+             {link}{note}If you did not ask to log in, ignore this email: without the code nobody\n\
+             gets in. Never share {secrets}, whoever asks for it.\n"
         )
     }
 
@@ -63,6 +69,8 @@ impl PinMail<'_> {
             code: self.code,
             digits: self.digits(),
             validity: &self.validity(),
+            link: self.link,
+            secrets: self.secrets(),
             note: &if self.is_shared { SHARED.join(" ") } else { String::new() },
         };
         // Writing text into a `String` does not fail.
@@ -81,6 +89,10 @@ impl PinMail<'_> {
             return "Enter this code on the page that asks for it".to_owned();
         }
         format!("Enter this code to continue to {}", single_line(self.host))
+    }
+
+    fn secrets(&self) -> &'static str {
+        if self.link.is_some() { "the code or the link" } else { "the code" }
     }
 
     fn digits(&self) -> usize {
@@ -116,9 +128,17 @@ struct PinDocument<'a> {
     code: &'a str,
     digits: usize,
     validity: &'a str,
+    link: Option<&'a str>,
+    secrets: &'a str,
     /// Empty for a code of one login.
     note: &'a str,
 }
+
+/// Explains the link.
+const LINK_NOTE: [&str; 2] = [
+    "Or let this link fill in the code. It works only in the browser in which you",
+    "asked for the code",
+];
 
 /// Explains a code that several logins share.
 const SHARED: [&str; 3] = [
@@ -179,7 +199,7 @@ mod tests {
 
     #[test]
     fn otp_22_a_shared_code_names_no_application() {
-        let mail = PinMail { is_shared: true, ..mail() };
+        let mail = PinMail { is_shared: true, link: None, ..mail() };
         for text in [mail.subject(), mail.text(), mail.html()] {
             assert!(!text.contains("Wiki") && !text.contains("wiki.example.com"), "{text}");
         }
@@ -190,17 +210,28 @@ mod tests {
     }
 
     #[test]
-    fn body_has_no_links() {
-        for body in [mail().text(), mail().html()] {
-            for part in ["href", "src=", "://", "<a "] {
+    fn body_has_no_link_but_the_one_to_the_login() {
+        let without = PinMail { link: None, ..mail() };
+        for body in [without.text(), without.html()] {
+            for part in ["href", "src=", "://", "<a ", " link"] {
                 assert!(!body.contains(part), "{part} in {body}");
             }
+        }
+        let (text, html) = (mail().text(), mail().html());
+        assert!(text.lines().any(|line| line == LINK), "{text}");
+        assert!(html.contains(&format!("<a href=\"{LINK}\"")), "{html}");
+        for body in [text, html] {
+            assert_eq!(body.matches("://").count(), 1, "{body}");
+            assert!(!body.contains("src=") && body.contains("the code or the link"), "{body}");
+            // After the code: programs that look for the code find it first.
+            assert!(body.find("048213") < body.find(LINK), "{body}");
         }
     }
 
     #[test]
     fn lines_are_short() {
-        assert!(mail().text().lines().all(|line| line.len() <= 78));
+        let text = mail().text();
+        assert!(text.lines().all(|line| line.len() <= 78 || line == LINK));
     }
 
     #[test]
@@ -223,7 +254,9 @@ mod tests {
     #[test]
     fn html_is_escaped() {
         for hostile in [r#""><script>"#, "'-alert(1)-'", "</pre>"] {
-            let mail = PinMail { application: hostile, host: hostile, code: hostile, ..mail() };
+            let link = Some(hostile);
+            let mail =
+                PinMail { application: hostile, host: hostile, code: hostile, link, ..mail() };
             let html = mail.html();
             assert!(!html.contains(hostile), "{html}");
             assert!(!html.contains("<script"), "{html}");
@@ -247,6 +280,9 @@ mod tests {
             code: "048213",
             minutes: 10,
             is_shared: false,
+            link: Some(LINK),
         }
     }
+
+    const LINK: &str = "https://login.example.com/cdn-cgi/access/emailed-code?nonce=x-Y_z#048213";
 }

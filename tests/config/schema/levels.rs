@@ -208,7 +208,9 @@ fn provider(key: &str) -> Value {
         | "sign_request"
         | "email_attribute_name"
         | "attributes"
-        | "accept_signed_response" => (
+        | "accept_signed_response"
+        | "request_key_file"
+        | "request_certificate_file" => (
             "saml",
             json!({ "issuer_url": "i", "sso_target_url": "https://i.example", "idp_public_certs": ["c"] }),
         ),
@@ -216,6 +218,9 @@ fn provider(key: &str) -> Value {
     };
     if kind != "saml" {
         merge(&mut config, json!({ "client_id": "access" }));
+        if key != "client_secret" {
+            merge(&mut config, json!({ "client_secret_file": "/s" }));
+        }
     }
     json!({ "name": "Corp", "type": kind, "config": config })
 }
@@ -251,10 +256,23 @@ impl Level {
             ("access", "issuer") => {
                 json!({ "mail": null, "applications": [{ "domain": "a.example", "aud": "ab".repeat(32) }] })
             }
+            ("access.identity_providers", "config") => {
+                json!({ "config": { "client_secret_file": null } })
+            }
             ("access.identity_providers.config", "auth_url" | "token_url" | "certs_url") => {
                 let mut all = json!({
                     "auth_url": "https://a.example", "token_url": "https://a.example",
                     "certs_url": "https://a.example",
+                });
+                all[key] = value.clone();
+                all
+            }
+            (
+                "access.identity_providers.config",
+                "sign_request" | "request_key_file" | "request_certificate_file",
+            ) if is_on || value.is_string() => {
+                let mut all = json!({
+                    "sign_request": true, "request_key_file": "/k", "request_certificate_file": "/c",
                 });
                 all[key] = value.clone();
                 all

@@ -27,7 +27,22 @@ pub(super) fn constraints(level: &str) -> Option<Vec<Value>> {
         ],
         "access.identity_providers[]" => ProviderKind::ALL.iter().map(of_kind).collect(),
         "access.identity_providers[].config" => vec![
-            json!({ "not": { "allOf": [written("client_secret"), written("client_secret_file")] } }),
+            json!({
+                "if": written("client_id"),
+                "then": exactly_one_of("client_secret", "client_secret_file"),
+            }),
+            one_of(&[
+                vec![
+                    is_on("sign_request"),
+                    written("request_key_file"),
+                    written("request_certificate_file"),
+                ],
+                vec![not(&json!({ "anyOf": [
+                    is_on("sign_request"),
+                    written("request_key_file"),
+                    written("request_certificate_file"),
+                ] }))],
+            ]),
             one_of(&[
                 ["auth_url", "token_url", "certs_url"].map(written).to_vec(),
                 vec![not(&any_of(&["auth_url", "token_url", "certs_url"]))],

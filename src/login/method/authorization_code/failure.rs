@@ -78,7 +78,10 @@ impl Failure {
             "invalid_request"
             | "unauthorized_client"
             | "unsupported_response_type"
-            | "invalid_scope" => Kind::Configuration,
+            | "invalid_scope"
+            // GitHub's own.
+            | "redirect_uri_mismatch"
+            | "application_suspended" => Kind::Configuration,
             // `server_error`, `temporarily_unavailable`, and whatever else there may be.
             _ => Kind::Provider,
         };

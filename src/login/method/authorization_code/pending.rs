@@ -29,6 +29,9 @@ pub(in crate::login::method) struct Pending {
     /// In seconds since 1970.
     pub(super) begun_at: u64,
     pub(in crate::login::method) flow: Flow,
+    /// Whether the provider did not accept the code of the first round.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_second_round: bool,
 }
 
 impl Pending {
@@ -119,8 +122,39 @@ impl AuthorizationCode {
             browser: hash(browser),
             begun_at: request.now.as_unix_seconds(),
             flow,
+            is_second_round: false,
         };
-        let text = write_record(&pending)?;
+        self.sealed(login, request, &pending)
+    }
+
+    /// Begins a login again whose code the provider did not accept. Returns `None` the second time.
+    #[cfg_attr(not(feature = "github"), allow(dead_code, reason = "nothing else needs it"))]
+    pub(in crate::login::method) fn begin_again(
+        &self,
+        login: &Login,
+        request: &EndpointRequest,
+        pending: &Pending,
+    ) -> Result<Option<Begun>, Refusal> {
+        if pending.is_second_round {
+            return Ok(None);
+        }
+        let pending = Pending {
+            id: random::hex::<16>(&*login.random)?,
+            browser: pending.browser.clone(),
+            begun_at: request.now.as_unix_seconds(),
+            flow: pending.flow.clone(),
+            is_second_round: true,
+        };
+        self.sealed(login, request, &pending).map(Some)
+    }
+
+    fn sealed(
+        &self,
+        login: &Login,
+        request: &EndpointRequest,
+        pending: &Pending,
+    ) -> Result<Begun, Refusal> {
+        let text = write_record(pending)?;
         let sealed = keys(login).state.close(&self.seal_name(), &text, &*login.random);
         let sealed = URL_SAFE_NO_PAD.encode(sealed.map_err(StoreError::new)?);
         let challenge = sha256(pending.verifier(login).as_bytes());

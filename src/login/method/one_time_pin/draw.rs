@@ -1,7 +1,8 @@
 //! Draws a code for a login, and mails it.
 
 use super::code::draw_code;
-use super::pending::Code;
+use super::mail_link::with_code;
+use super::pending::{Code, Nonce};
 use super::shared::SharedCode;
 use super::{PinRequest, device};
 use crate::application::{CanonicalHost, CompiledApplication};
@@ -127,8 +128,11 @@ impl<'a> PinRequest<'a> {
     pub(super) async fn mail(
         &self,
         drawn: DrawnCode,
-        (protected, host): (&CompiledApplication, &CanonicalHost),
+        protected: &CompiledApplication,
+        (host, nonce): (&CanonicalHost, &Nonce),
     ) -> Result<(), Refusal> {
+        // Also for an address that may not log in.
+        let page = self.linked_page(host, nonce).filter(|_| drawn.shared.is_none());
         if let Some((shared, email)) = &drawn.shared {
             let reader = (email.as_str(), drawn.mail.is_some());
             if !self.claim_shared_mail(reader, *shared, self.request.now).await? {
@@ -140,8 +144,15 @@ impl<'a> PinRequest<'a> {
         let (minutes, is_shared) = (self.minutes(), drawn.shared.is_some());
         let name = application.clone();
         self.login.mail_delivery.send(&self.method.mailer, application, move || {
-            let content =
-                PinMail { application: &name, host: &host, code: &code, minutes, is_shared };
+            let link = page.map(|page| with_code(&page, &code));
+            let content = PinMail {
+                application: &name,
+                host: &host,
+                code: &code,
+                minutes,
+                is_shared,
+                link: link.as_deref(),
+            };
             Mail::new(to, content.subject(), content.text(), content.html())
         });
         Ok(())

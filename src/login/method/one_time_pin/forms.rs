@@ -23,6 +23,17 @@ impl PinRequest<'_> {
         status: StatusCode,
         error: Option<CodeError>,
     ) -> ResponseBytes {
+        self.code_form_for(nonce, pending, status, (error, false))
+    }
+
+    /// As [`code_form`](Self::code_form). A browser that comes from the mail has the code in its address.
+    pub(super) fn code_form_for(
+        &self,
+        nonce: &Nonce,
+        pending: &Pending,
+        status: StatusCode,
+        (error, is_from_mail): (Option<CodeError>, bool),
+    ) -> ResponseBytes {
         let application = self
             .login
             .directory
@@ -40,6 +51,7 @@ impl PinRequest<'_> {
                 minutes: self.minutes(),
                 digits: pending.code.digits,
                 uses_latest_mail: pending.code.is_flooded == 1,
+                is_from_mail,
                 error,
             }),
         )

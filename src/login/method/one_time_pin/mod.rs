@@ -5,6 +5,8 @@
 //! the browser: see [`pending`]. Responses are the same for all addresses. Mail is sent only to
 //! addresses that the policies could allow.
 //!
+//! The mail also has a [link](mail_link), which fills in the code and does nothing else.
+//!
 //! [`pressure`] determines the length of codes. A code that is too short when it is entered is not
 //! checked, and a longer one is mailed. [`limits`](crate::login::limits::mails) decides who gets a code
 //! of their own, and who a [`shared`] one.
@@ -14,6 +16,7 @@ mod device;
 mod draw;
 mod forms;
 mod keys;
+mod mail_link;
 mod pending;
 pub(in crate::login) mod pressure;
 mod settings;
@@ -111,6 +114,7 @@ impl LoginMethod for OneTimePinMethod {
                     step.send_code(host).await.map(Step::from)
                 }
                 (VERIFY_CODE, Some(host)) => step.show_code_form(host).await.map(Step::from),
+                (EMAILED_CODE, None) => step.show_linked_form().await.map(Step::from),
                 (RESEND_CODE, None) => step.resend_code().await.map(Step::from),
                 (CALLBACK, None) => step.check_code().await,
                 _ => Err(Refusal::BadRequest),
@@ -120,6 +124,7 @@ impl LoginMethod for OneTimePinMethod {
 }
 
 const VERIFY_CODE: &str = "verify-code";
+const EMAILED_CODE: &str = "emailed-code";
 const RESEND_CODE: &str = "resend-code";
 const CALLBACK: &str = "callback";
 const ENDPOINTS: &[MethodEndpoint] = &[
@@ -127,6 +132,13 @@ const ENDPOINTS: &[MethodEndpoint] = &[
         name: VERIFY_CODE,
         takes_host: true,
         methods: READS_AND_POST,
+        refuses_background: false,
+    },
+    // Looking changes nothing, whoever looks.
+    MethodEndpoint {
+        name: EMAILED_CODE,
+        takes_host: false,
+        methods: READS,
         refuses_background: false,
     },
     // A prefetch or an image must not mail a code.

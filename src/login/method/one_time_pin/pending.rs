@@ -137,7 +137,7 @@ impl PinRequest<'_> {
         flow: Option<&Flow>,
     ) -> Result<Result<Pending, ResponseBytes>, Refusal> {
         // Sealed with another secret, store or version: the user starts again.
-        let Some(mut pending) = self.open_pending(nonce).await? else {
+        let Some(pending) = self.open_pending(nonce).await? else {
             let entered = match flow {
                 Some(flow) => {
                     self.login.enter_with_existing_session(self.request, flow, None).await?
@@ -155,12 +155,30 @@ impl PinRequest<'_> {
         {
             return Ok(Err(entered));
         }
-        let is_own = |browser: &str| equal(pending.browser.as_bytes(), hash(browser).as_bytes());
-        if !self.request.random_cookies(cookie::SESSION).any(is_own) {
+        if !self.is_of_this_browser(&pending) {
             // Logged out meanwhile, or another browser, which may begin its own login.
             let anew = Flow { app_session_hash: None, ..pending.flow };
             return Ok(Err(self.login.invalid_session(self.request, Some(flow.unwrap_or(&anew)))));
         }
+        self.still_pending(pending).await
+    }
+
+    /// Opens the login in a nonce, if this browser began it. It may have ended.
+    pub(super) async fn own_pending(&self, nonce: &Nonce) -> Result<Option<Pending>, Refusal> {
+        Ok(self.open_pending(nonce).await?.filter(|pending| self.is_of_this_browser(pending)))
+    }
+
+    fn is_of_this_browser(&self, pending: &Pending) -> bool {
+        let is_own = |browser: &str| equal(pending.browser.as_bytes(), hash(browser).as_bytes());
+        self.request.random_cookies(cookie::SESSION).any(is_own)
+    }
+
+    /// Returns a login of this browser with its newest code, if it is still pending. Otherwise returns
+    /// the response.
+    pub(super) async fn still_pending(
+        &self,
+        mut pending: Pending,
+    ) -> Result<Result<Pending, ResponseBytes>, Refusal> {
         let age = self.request.now.since(Timestamp::from_unix_seconds(pending.begun_at));
         if age >= MAX_WAIT {
             return Ok(Err(self.login.invalid_session(self.request, Some(&pending.flow))));

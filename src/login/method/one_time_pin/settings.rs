@@ -15,12 +15,13 @@ pub struct OneTimePin {
     pub(super) digits: u32,
     pub(super) expires_in: Duration,
     pub(super) attempts: u32,
+    pub(super) link_in_mail: bool,
     pub(in crate::login) limits: OneTimePinLimits,
 }
 
 impl OneTimePin {
-    /// Creates the default settings: six digits, five minutes, three attempts, and the default
-    /// [limits](OneTimePinLimits::new).
+    /// Creates the default settings: six digits, five minutes, three attempts, a link in the mail,
+    /// and the default [limits](OneTimePinLimits::new).
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -28,6 +29,7 @@ impl OneTimePin {
             digits: 6,
             expires_in: Duration::from_secs(300),
             attempts: 3,
+            link_in_mail: true,
             limits: OneTimePinLimits::new(),
         }
     }
@@ -62,6 +64,16 @@ impl OneTimePin {
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.clamp(1, 10);
+        self
+    }
+
+    /// Sets whether the mail has a link beside the code. It opens the page for the code, in the browser
+    /// that asked for it, with the code filled in; the user presses a button. In any other browser, and
+    /// for software that follows links, it does nothing. The code is in the fragment of the link's URL,
+    /// which browsers do not send. Default: `true`.
+    #[must_use]
+    pub fn link_in_mail(mut self, is_sent: bool) -> Self {
+        self.link_in_mail = is_sent;
         self
     }
 

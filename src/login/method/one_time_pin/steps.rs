@@ -88,7 +88,7 @@ impl PinRequest<'_> {
             resent: None,
         };
         let nonce = self.seal_pending(&pending).await?;
-        self.mail(drawn, (protected, &pending.flow.host)).await?;
+        self.mail(drawn, protected, (&pending.flow.host, &nonce)).await?;
         Ok((pending, nonce))
     }
 
@@ -141,7 +141,7 @@ impl PinRequest<'_> {
         let drawn: DrawnCode = self.draw(protected, turn).await?;
         // Of two parallel requests, only one mails: the other code would already be invalid.
         if self.replace_code(&pending, &drawn.code).await? {
-            self.mail(drawn, (protected, &pending.flow.host)).await?;
+            self.mail(drawn, protected, (&pending.flow.host, &nonce)).await?;
         }
         Ok(self.to_code_page(&pending, &nonce))
     }
