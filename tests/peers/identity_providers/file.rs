@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::world::*;
+use crate::server::Folder;
 use crate::support::identity_providers::IdentityProvider;
 
 /// All that a file says of providers leads to logins, and to policies that know them.
@@ -14,6 +15,9 @@ async fn the_providers_of_a_file_log_people_in() {
     let school = IdentityProvider::saml(saml).await;
     let certificate = school.said("certificate");
     let certificate: String = certificate.lines().filter(|line| !line.starts_with('-')).collect();
+    let folder = Folder::new("identity-providers");
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, SECRET).unwrap();
     let access = format!(
         "
   team_domain: {TEAM_HOST}
@@ -21,7 +25,7 @@ async fn the_providers_of_a_file_log_people_in() {
     - id: corp
       name: Corp
       type: oidc
-      config: {{ issuer_url: '{}', client_id: team, client_secret: {SECRET} }}
+      config: {{ issuer_url: '{}', client_id: team, client_secret_file: '{}' }}
     - id: school
       name: School
       type: saml
@@ -50,6 +54,7 @@ async fn the_providers_of_a_file_log_people_in() {
           require: [ {{ auth_method: {{ auth_method: mfa }} }} ]
 ",
         corp.said("issuer"),
+        secret.display(),
         school.said("issuer"),
         school.said("sso"),
     );

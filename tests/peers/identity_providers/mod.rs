@@ -4,7 +4,7 @@
 //! `tests/run` installs for it.
 
 mod agent;
-// mod file;
+mod file;
 mod lifetime;
 mod openid;
 mod saml;
