@@ -239,7 +239,7 @@ impl Access {
     }
 
     /// Returns the engine in force, to hold across an await.
-    fn engine_owned(&self) -> Arc<Engine> {
+    pub(crate) fn engine_owned(&self) -> Arc<Engine> {
         Guard::into_inner(self.0.current())
     }
 

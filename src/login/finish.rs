@@ -98,7 +98,10 @@ impl Login {
                 .login_method(session.login_method())
                 .address(request.sender.address),
         );
-        let mut answer = self.enter(request, &Purpose { protected, flow }, &session).await?;
+        let mut answer = match flow.refreshes_identity {
+            true => self.identity_refreshed(&flow),
+            false => self.enter(request, &Purpose { protected, flow }, &session).await?,
+        };
         for cookie in self.session_cookies(request, &session)? {
             answer = with_cookie(answer, Some(cookie));
         }

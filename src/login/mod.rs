@@ -11,7 +11,9 @@
 //! | `authorized` | application | `finish` |
 //! | `sessions` | team domain | `own_sessions` |
 //! | `saml-metadata`, `ID/saml-metadata` (feature `saml`) | team domain | `method` |
-//! | `logout`, `get-identity`, `certs` | both | `sign_out`, `identity` |
+//! | `logout`, `signed-out`, `get-identity`, `certs` | both | `sign_out`, `identity` |
+//! | `backchannel-logout` | team domain | `back_channel` |
+//! | `refresh-identity` | both | `refresh_identity` |
 //! | `cli` (feature `cloudflared`) | application | `command_line` |
 //! | `cli/HOST` (feature `cloudflared`) | team domain | `command_line` |
 //!
@@ -94,6 +96,7 @@
 //! An unfinished login creates no other records. Logins at a SAML provider create `saml-used`, two for
 //! each signed answer to a login that was begun here.
 
+mod back_channel;
 mod browser;
 mod command_line;
 mod cookies;
@@ -117,6 +120,7 @@ mod method;
 mod own_sessions;
 mod redirect;
 mod refresh;
+mod refresh_identity;
 mod refusal;
 mod request;
 mod sign_in;

@@ -86,12 +86,22 @@ impl Login {
                 return Ok(describe(self.method_choice(request, &purpose), &purpose));
             }
         };
+        self.begin(request, &purpose, method).await
+    }
+
+    /// Begins a login by a method, bound to the browser.
+    pub(super) async fn begin(
+        &self,
+        request: &EndpointRequest,
+        purpose: &Purpose<'_>,
+        method: &dyn LoginMethod,
+    ) -> Result<ResponseBytes, Refusal> {
         if let Some(browser) = request.random_cookies(cookie::SESSION).next() {
-            let answer = method.start(self, request, &purpose, browser).await?;
-            return Ok(describe(answer, &purpose));
+            let answer = method.start(self, request, purpose, browser).await?;
+            return Ok(describe(answer, purpose));
         }
         let browser = random::hex::<16>(&*self.random)?;
-        let answer = describe(method.start(self, request, &purpose, &browser).await?, &purpose);
+        let answer = describe(method.start(self, request, purpose, &browser).await?, purpose);
         let end = request.now.plus(cookie::SESSION_LIFETIME);
         let cookie = cookie::SetCookie::new(cookie::SESSION, &browser, end);
         Ok(with_cookie(answer, cookie.header(&request.host)))
@@ -292,6 +302,7 @@ impl Login {
             app_session_hash: known.map(|known| known.app_session_hash),
             stored,
             is_shortened,
+            refreshes_identity: false,
         };
         Ok(Some(Purpose { protected, flow }))
     }

@@ -32,6 +32,8 @@ pub(super) mod saml;
 mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_accounts;
 
 use std::fmt;
 use std::future::Future;

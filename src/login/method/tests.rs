@@ -132,7 +132,7 @@ impl LoginMethod for Provider {
 }
 
 #[derive(Debug)]
-struct NoMail;
+pub(super) struct NoMail;
 
 impl Mailer for NoMail {
     fn deliver(&self, mail: Mail) -> MailFuture<'_> {
@@ -140,25 +140,25 @@ impl Mailer for NoMail {
     }
 }
 
-const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
-const TEAM: &str = "login.example";
+pub(super) const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
+pub(super) const TEAM: &str = "login.example";
 
 /// Nodes that share a store.
-struct World {
-    clock: Arc<ManualClock>,
-    store: Arc<MemoryStore>,
+pub(super) struct World {
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) store: Arc<MemoryStore>,
 }
 
-fn rule(rule: Value) -> Rule {
+pub(super) fn rule(rule: Value) -> Rule {
     serde_json::from_value(rule).unwrap()
 }
 
-fn application(name: &str, policy: Policy) -> Application {
+pub(super) fn application(name: &str, policy: Policy) -> Application {
     Application::new(name, &format!("{name}.example")).unwrap().policy(policy)
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = Arc::new(ManualClock::new(NOW));
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock), 10_000));
         Self { clock, store }
@@ -213,22 +213,22 @@ impl World {
 }
 
 /// A browser of a person at one node.
-struct Browser<'a> {
+pub(super) struct Browser<'a> {
     access: &'a Access,
-    cookies: HashMap<(String, String), String>,
+    pub(super) cookies: HashMap<(String, String), String>,
 }
 
 impl<'a> Browser<'a> {
-    fn new(access: &'a Access) -> Self {
+    pub(super) fn new(access: &'a Access) -> Self {
         Self { access, cookies: HashMap::new() }
     }
 
     /// The same browser, whose next request another node answers.
-    fn at<'b>(&self, access: &'b Access) -> Browser<'b> {
+    pub(super) fn at<'b>(&self, access: &'b Access) -> Browser<'b> {
         Browser { access, cookies: self.cookies.clone() }
     }
 
-    async fn ask(&mut self, method: Method, url: &str, body: &str) -> Response<String> {
+    pub(super) async fn ask(&mut self, method: Method, url: &str, body: &str) -> Response<String> {
         let (host, path) = url.trim_start_matches("https://").split_once('/').unwrap();
         let mine = self.cookies.iter().filter(|((of, _), _)| of == host);
         let line: Vec<_> = mine.map(|((_, name), value)| format!("{name}={value}")).collect();
@@ -258,16 +258,21 @@ impl<'a> Browser<'a> {
         Response::from_parts(parts, String::from_utf8(text.to_vec()).unwrap())
     }
 
-    async fn get(&mut self, url: &str) -> Response<String> {
+    pub(super) async fn get(&mut self, url: &str) -> Response<String> {
         self.ask(Method::GET, url, "").await
     }
 
     /// Goes to an application, logs in by a provider if it has to, and ends where that leads.
-    async fn open(&mut self, application: &str, method: &str, user: &str) -> Response<String> {
+    pub(super) async fn open(
+        &mut self,
+        application: &str,
+        method: &str,
+        user: &str,
+    ) -> Response<String> {
         self.open_at(&format!("https://{application}.example/docs"), TEAM, (method, user)).await
     }
 
-    async fn open_at(
+    pub(super) async fn open_at(
         &mut self,
         url: &str,
         login: &str,
@@ -292,17 +297,17 @@ impl<'a> Browser<'a> {
     }
 
     /// What an application answers without a login.
-    async fn status(&mut self, application: &str) -> StatusCode {
+    pub(super) async fn status(&mut self, application: &str) -> StatusCode {
         self.get(&format!("https://{application}.example/docs")).await.status()
     }
 
-    fn session(&self) -> String {
+    pub(super) fn session(&self) -> String {
         let token = &self.cookies[&(TEAM.to_owned(), "CF_Authorization".to_owned())];
         crate::token::unverified_claims(token).unwrap().identity_nonce.unwrap()
     }
 }
 
-fn location(answer: &Response<String>) -> String {
+pub(super) fn location(answer: &Response<String>) -> String {
     answer.headers()[LOCATION].to_str().unwrap().to_owned()
 }
 
@@ -419,7 +424,7 @@ async fn another_node_reads_the_session_once_and_without_it_knows_nothing() {
 }
 
 /// A body whose end is not there yet.
-struct Chunks(tokio::sync::mpsc::Receiver<Bytes>);
+pub(super) struct Chunks(pub(super) tokio::sync::mpsc::Receiver<Bytes>);
 
 impl http_body::Body for Chunks {
     type Data = Bytes;
