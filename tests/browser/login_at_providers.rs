@@ -16,7 +16,7 @@ async fn openid() -> (IdentityProvider, OpenIdProvider) {
         "client_id": "team",
         "client_secret": SECRET,
         "redirect_uris": [format!("{TEAM}/cdn-cgi/access/callback")],
-        "post_logout_redirect_uris": [format!("{TEAM}/cdn-cgi/access/logout")],
+        "post_logout_redirect_uris": [format!("{TEAM}/cdn-cgi/access/signed-out")],
         "grant_types": ["authorization_code", "refresh_token"],
         "token_endpoint_auth_method": "client_secret_post",
     });

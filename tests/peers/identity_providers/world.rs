@@ -57,7 +57,7 @@ impl Front {
             "client_id": "team",
             "client_secret": SECRET,
             "redirect_uris": [CALLBACK],
-            "post_logout_redirect_uris": [format!("{TEAM}/cdn-cgi/access/logout")],
+            "post_logout_redirect_uris": [format!("{TEAM}/cdn-cgi/access/signed-out")],
             "grant_types": ["authorization_code", "refresh_token"],
             "token_endpoint_auth_method": "client_secret_post",
             "backchannel_logout_uri": format!("{TEAM}/cdn-cgi/access/backchannel-logout"),
