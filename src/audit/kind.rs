@@ -37,6 +37,12 @@ pub(crate) enum EventKind<'a> {
 
     /// A one-time PIN was requested. Anybody can do so; it is not a login.
     PinRequested { is_eligible: bool, digits: u32, is_shared: bool },
+    /// A mail with a PIN was queued.
+    MailQueued,
+    /// A mail server accepted a mail with a PIN.
+    MailSent { attempts: u32 },
+    /// A mail with a PIN was not sent.
+    MailFailed { outcome: &'static str, attempts: u32 },
     /// A PIN was not compared because it was too short for the present rate of guesses.
     ShortPinIgnored,
     /// A user logged in.
@@ -123,6 +129,9 @@ impl EventKind<'_> {
             Self::ClaimUnusable { .. } => "claim_unusable",
             Self::ResponseClosed => "response_closed",
             Self::PinRequested { .. } => "pin_requested",
+            Self::MailQueued => "mail_queued",
+            Self::MailSent { .. } => "mail_sent",
+            Self::MailFailed { .. } => "mail_failed",
             Self::ShortPinIgnored => "short_pin_ignored",
             Self::LoginSucceeded => "login_succeeded",
             Self::LoginDenied => "login_denied",

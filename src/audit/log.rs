@@ -74,6 +74,11 @@ pub(super) fn write(event: &Event<'_>) {
             digits = digits,
             shared = is_shared
         ),
+        Kind::MailQueued => line!(info, event, "mail queued"),
+        Kind::MailSent { attempts } => line!(info, event, "mail sent", attempts = attempts),
+        Kind::MailFailed { outcome, attempts } => {
+            line!(warn, event, "mail not sent", outcome = outcome, attempts = attempts);
+        }
         Kind::ShortPinIgnored => line!(
             warn,
             event,

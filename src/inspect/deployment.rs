@@ -109,11 +109,6 @@ impl Deployment {
         matches!(access.role, Role::Issuing { .. }) && !access.stored_service_tokens
     }
 
-    /// Returns the id of the login method, if there is only one.
-    pub(super) fn only_login_method(&self) -> Option<&str> {
-        self.usual_login.as_ref()?.login_method.as_ref().map(|method| &*method.id)
-    }
-
     pub(super) fn into_config(self) -> Config {
         self.config
     }

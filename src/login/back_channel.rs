@@ -63,7 +63,7 @@ impl Login {
     ) -> Result<bool, StoreError> {
         let key = used_key(method, notice);
         // Longer than the notice counts: the clocks of nodes may differ.
-        let lifetime = notice.counts_until.plus(CLOCK_DIFFERENCE).since(now);
+        let lifetime = notice.expires_at.plus(CLOCK_DIFFERENCE).since(now);
         let lifetime = lifetime.clamp(CLOCK_DIFFERENCE, MAX_SESSION_DURATION);
         if !self.store.insert(&key, bytes::Bytes::new(), lifetime).await? {
             return Ok(false);

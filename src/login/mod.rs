@@ -94,7 +94,8 @@
 //! | `target-by-network` | the same | 65,536 buckets, and their sum; 128 URLs in half an hour from one network |
 //!
 //! An unfinished login creates no other records. Logins at a SAML provider create `saml-used`, two for
-//! each signed answer to a login that was begun here.
+//! each signed answer to a login that was begun here. Logins at an OpenID provider or at GitHub create
+//! `code-redeemed` when they succeed, one each, for half an hour.
 
 mod back_channel;
 mod browser;
@@ -140,12 +141,10 @@ pub(crate) use self::evaluations::{EvaluationContext, Evaluations};
 use self::flow::Flow;
 pub(crate) use self::form::MAX_FORM_BYTES;
 pub(crate) use self::keys::Keys;
-use self::mail::MailDelivery;
+use self::mail::{MailDelivery, MailTemplate, Mailer};
 #[cfg(feature = "oidc")]
 pub use self::method::ClientAuthentication;
 pub use self::method::IdentityProvider;
-#[cfg(feature = "config")]
-pub(crate) use self::method::MethodInfo;
 #[cfg(feature = "oidc")]
 pub use self::method::oidc::{OpenIdEndpoints, OpenIdProvider, OpenIdProviderError};
 #[cfg(all(test, feature = "config"))]
@@ -159,6 +158,9 @@ pub use self::method::saml::{SamlProvider, SamlProviderError};
 pub(crate) use self::method::{CrossSiteForm, LoginMethods, MethodContext, MethodSettings};
 #[cfg(feature = "github")]
 pub use self::method::{GitHubProvider, GitHubProviderError};
+#[cfg(feature = "config")]
+pub(crate) use self::method::{MethodInfo, Reach, named_method};
+pub(crate) use self::method::{meant_methods, unknown_method};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 pub(crate) use self::refresh::Refreshes;
 use self::refusal::Refusal;
@@ -196,6 +198,8 @@ pub(crate) struct Login {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) mail_delivery: Arc<MailDelivery>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) mail_template: Arc<MailTemplate>,
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) service_tokens: Arc<LiveServiceTokens>,
     pub(crate) keys: Arc<Keys>,

@@ -6,6 +6,7 @@ pub mod identity_providers;
 pub mod ledger;
 pub mod log;
 pub mod mmdb;
+pub mod openid;
 pub mod sockets;
 pub mod wire;
 pub mod wrapping_store;

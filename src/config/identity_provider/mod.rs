@@ -36,6 +36,24 @@ impl IdentityProviderConfig {
     pub fn kind(&self) -> &'static str {
         self.kind.as_str()
     }
+
+    /// Returns whether anybody on the Internet can have an account at the provider.
+    pub(in crate::config) fn is_public(&self) -> bool {
+        match self.kind {
+            ProviderKind::OneTimePin | ProviderKind::Google => true,
+            ProviderKind::GitHub => !self.keys.base_url.is_written(),
+            ProviderKind::GitLab => !self.keys.issuer_url.is_written(),
+            ProviderKind::Oidc
+            | ProviderKind::AzureAd
+            | ProviderKind::GoogleApps
+            | ProviderKind::Okta
+            | ProviderKind::OneLogin
+            | ProviderKind::PingOne
+            | ProviderKind::Keycloak
+            | ProviderKind::Auth0
+            | ProviderKind::Saml => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -105,8 +123,7 @@ mod tests {
                     assert!(error.contains(&missing) && error.contains("needs it"), "{error}");
                 }
             }
-            for key in document::ProviderConfig::LEVEL.keys.iter().filter(|key| !kind.has(key.name))
-            {
+            for key in ProviderConfig::LEVEL.keys.iter().filter(|key| !kind.has(key.name)) {
                 let value = match key.example {
                     "false" => "true",
                     example => example,

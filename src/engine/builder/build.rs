@@ -178,7 +178,7 @@ impl AccessBuilder {
             None => MasterSecret::generate(&*self.options.random).map_err(ConfigError::new)?,
         };
         let (clock, random) = (Arc::clone(&self.options.clock), Arc::clone(&self.options.random));
-        let mail_delivery = Arc::new(MailDelivery::new(Arc::clone(&clock)));
+        let mail_delivery = Arc::new(MailDelivery::new(Arc::clone(&clock), Arc::clone(&random)));
         let changes = Arc::<Changes>::default();
         let revocations =
             Revocations::with_store(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&changes));

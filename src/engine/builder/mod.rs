@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::application::{CanonicalHost, MAX_SESSION_DURATION, TeamDomain};
 use crate::facts::ExternalEvaluation;
 use crate::issuer::{KeyRotation, SigningKey};
-use crate::login::mail::Mailer;
+use crate::login::mail::{MailTemplate, Mailer};
 use crate::login::{IdentityProvider, MethodSettings, OneTimePin};
 use crate::pages::{BuiltInPages, Pages};
 use crate::random::Random;
@@ -55,6 +55,7 @@ pub struct AccessBuilder {
     transfer_host: Option<CanonicalHost>,
     external_evaluation: ExternalEvaluation,
     mailer: Option<Arc<dyn Mailer>>,
+    mail_template: MailTemplate,
     pages: Arc<dyn Pages>,
     store: Option<Arc<dyn Store>>,
     sharing: Sharing,
@@ -75,6 +76,7 @@ impl AccessBuilder {
             transfer_host: None,
             external_evaluation: ExternalEvaluation::new(),
             mailer: None,
+            mail_template: MailTemplate::new(),
             pages: Arc::new(BuiltInPages),
             store: None,
             sharing: Sharing::Shared,
@@ -188,6 +190,12 @@ impl AccessBuilder {
     /// [`ConsoleMailer`](crate::login::mail::ConsoleMailer) prints the mail.
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
         self.mailer = Some(Arc::new(mailer));
+        self
+    }
+
+    /// Sets the words of the mail with a code. Default: the built-in ones.
+    pub fn mail_template(mut self, template: MailTemplate) -> Self {
+        self.mail_template = template;
         self
     }
 

@@ -22,6 +22,7 @@
 mod authorization_code;
 #[cfg(feature = "github")]
 mod github;
+mod info;
 #[cfg(feature = "oidc")]
 pub(super) mod oidc;
 pub(super) mod one_time_pin;
@@ -47,6 +48,9 @@ use self::authorization_code::AuthorizationKeys;
 pub use self::authorization_code::ClientAuthentication;
 #[cfg(feature = "github")]
 pub use self::github::{GitHubProvider, GitHubProviderError};
+#[cfg(feature = "config")]
+pub(crate) use self::info::{MethodInfo, Reach, named_method};
+pub(crate) use self::info::{meant_methods, unknown_method};
 use self::one_time_pin::PinKeys;
 pub use self::provider::IdentityProvider;
 pub(crate) use self::provider::MethodContext;
@@ -54,7 +58,7 @@ pub(crate) use self::provider::MethodContext;
 use self::provider::{BuildError, ProviderSettings};
 pub(super) use self::registry::Choice;
 pub(crate) use self::registry::LoginMethods;
-pub(crate) use self::settings::{MethodInfo, MethodSettings};
+pub(crate) use self::settings::MethodSettings;
 use super::form::Fields;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
@@ -169,7 +173,7 @@ pub(super) struct LogoutNotice {
     /// The id of the notice. A second one with this id is a replay.
     pub(super) id: Box<str>,
     /// From then on the notice is refused.
-    pub(super) counts_until: Timestamp,
+    pub(super) expires_at: Timestamp,
 }
 
 /// The future of [`LoginMethod::refresh`].

@@ -202,7 +202,7 @@ impl LoginMethod for Directory {
                 subject: text("sub"),
                 session: text("sid"),
                 id: text("jti")?,
-                counts_until: now.plus(Duration::from_secs(120)),
+                expires_at: now.plus(Duration::from_secs(120)),
             })
         })
     }

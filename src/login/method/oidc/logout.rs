@@ -132,7 +132,7 @@ fn read(
         subject: subject.map(Into::into),
         session: session.map(Into::into),
         id: id.ok_or(LogoutTokenError::Age)?.into(),
-        counts_until: oldest,
+        expires_at: oldest,
     })
 }
 
@@ -167,7 +167,7 @@ mod tests {
         let notice = outcome(&claims()).unwrap();
         assert_eq!(notice.subject.as_deref(), Some("u-1"));
         assert_eq!(notice.session.as_deref(), Some("s-1"));
-        assert_eq!((&*notice.id, notice.counts_until), ("j-1", NOW.plus(MAX_AGE).plus(LEEWAY)));
+        assert_eq!((&*notice.id, notice.expires_at), ("j-1", NOW.plus(MAX_AGE).plus(LEEWAY)));
         for name in ["sub", "sid", "exp"] {
             let mut claims = claims();
             claims.as_object_mut().unwrap().remove(name);

@@ -1,5 +1,8 @@
 //! Draws a code for a login, and mails it.
 
+use std::hint::black_box;
+use std::sync::Arc;
+
 use super::code::draw_code;
 use super::mail_link::with_code;
 use super::pending::{Code, Nonce};
@@ -7,6 +10,7 @@ use super::shared::SharedCode;
 use super::{PinRequest, device};
 use crate::application::{CanonicalHost, CompiledApplication};
 use crate::audit::{self, Event, EventKind};
+use crate::clock::Timestamp;
 use crate::facts::Person;
 use crate::identity::Email;
 use crate::login::Refusal;
@@ -19,12 +23,15 @@ use crate::session::cookie;
 /// What a code is bound to: the login's id, the typed address, and the serial number of the code.
 pub(super) type CodeBinding<'a> = (&'a str, &'a str, u32);
 
-/// A drawn code, and its mail, if any.
+/// A drawn code, and who gets it in a mail.
 pub(super) struct DrawnCode {
     pub(super) code: Code,
     /// The shared code and its address, if the code is shared.
     shared: Option<(SharedCode, String)>,
-    mail: Option<(Email, String)>,
+    /// The code itself.
+    plain: String,
+    /// Who gets the mail; `None` for an address that may not log in.
+    to: Option<Email>,
 }
 
 /// The length of a code, and its number of attempts.
@@ -84,7 +91,8 @@ impl<'a> PinRequest<'a> {
                 generation: shared.generation,
             },
             shared: is_shared.then(|| (shared, typed.to_owned())),
-            mail: email.filter(|_| eligible).map(|email| (email, code)),
+            plain: code,
+            to: email.filter(|_| eligible),
         })
     }
 
@@ -134,16 +142,23 @@ impl<'a> PinRequest<'a> {
         // Also for an address that may not log in.
         let page = self.linked_page(host, nonce).filter(|_| drawn.shared.is_none());
         if let Some((shared, email)) = &drawn.shared {
-            let reader = (email.as_str(), drawn.mail.is_some());
+            let reader = (email.as_str(), drawn.to.is_some());
             if !self.claim_shared_mail(reader, *shared, self.request.now).await? {
                 return Ok(());
             }
         }
-        let Some((to, code)) = drawn.mail else { return Ok(()) };
-        let (application, host) = (protected.application.name.clone(), host.to_string());
+        let audited = protected.audited();
+        let (id, name): (Box<str>, Box<str>) = (audited.id.into(), audited.name.into());
+        let host = host.to_string();
         let (minutes, is_shared) = (self.minutes(), drawn.shared.is_some());
-        let name = application.clone();
-        self.login.mail_delivery.send(&self.method.mailer, application, move || {
+        let (delivery, mailer) =
+            (Arc::clone(&self.login.mail_delivery), Arc::clone(&self.method.mailer));
+        let template = Arc::clone(&self.login.mail_template);
+        let expires_at = Timestamp::from_unix_seconds(drawn.code.ends);
+        let (code, to) = (drawn.plain, drawn.to);
+        // A task for every request, which writes a mail for every address. Otherwise the answer to an
+        // address that may log in would be a few microseconds later.
+        tokio::spawn(async move {
             let link = page.map(|page| with_code(&page, &code));
             let content = PinMail {
                 application: &name,
@@ -153,7 +168,11 @@ impl<'a> PinRequest<'a> {
                 is_shared,
                 link: link.as_deref(),
             };
-            Mail::new(to, content.subject(), content.text(), content.html())
+            let parts = black_box(template.parts(&content));
+            let Some(to) = to else { return };
+            let application = audit::Application { id: &id, name: &name };
+            let mail = move || Mail::from_parts(to, parts).expires_at(expires_at);
+            delivery.send(&mailer, application, mail);
         });
         Ok(())
     }

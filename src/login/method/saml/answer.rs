@@ -11,10 +11,24 @@ use super::pending::{LIFETIME, Pending, RelayState};
 use super::{MAX_FORM_BYTES, RELAY_STATE, SAML_RESPONSE, SamlMethod, acs, pending, user};
 use crate::clock::Timestamp;
 use crate::login::method::{Authenticated, Finished, Step};
-use crate::login::{EndpointRequest, Login, Refusal};
+use crate::login::{EndpointRequest, Flow, Login, Refusal};
 use crate::random::to_hex;
 use crate::secret::sha256;
 use crate::util::response::ResponseBytes;
+
+/// Why an answer belongs to no login of its browser.
+struct Foreign {
+    /// For the log.
+    cause: &'static str,
+    /// To start again.
+    flow: Option<Box<Flow>>,
+}
+
+impl From<&'static str> for Foreign {
+    fn from(cause: &'static str) -> Self {
+        Self { cause, flow: None }
+    }
+}
 
 impl SamlMethod {
     /// Handles the provider's answer.
@@ -27,7 +41,7 @@ impl SamlMethod {
         let response = form.required(SAML_RESPONSE)?;
         let (relay_state, pending) = match self.pending(login, request, form.one(RELAY_STATE)?) {
             Ok(pending) => pending,
-            Err(refusal) => return Ok(refusal.into()),
+            Err(refused) => return Ok(self.foreign(login, request, &refused).into()),
         };
         let (document, plain) = match decode(response) {
             Ok(document) => document,
@@ -63,34 +77,42 @@ impl SamlMethod {
         })))
     }
 
-    /// Returns the login that an answer is for, if this browser keeps it. Otherwise returns the response.
+    /// Returns the login that an answer is for, if this browser keeps it.
     fn pending(
         &self,
         login: &Login,
         request: &EndpointRequest,
         relay_state: Option<&str>,
-    ) -> Result<(RelayState, Pending), ResponseBytes> {
-        let foreign = |why: &str, pending: Option<&Pending>| {
-            self.log_foreign(why);
-            Err(login.invalid_session(request, pending.map(|pending| &pending.flow)))
-        };
+    ) -> Result<(RelayState, Pending), Foreign> {
         let Some(relay_state) = relay_state.and_then(RelayState::read) else {
-            return foreign("it has no RelayState from here: logins begin at this site only", None);
+            return Err("it has no RelayState from here: logins begin at this site only".into());
         };
         let Some(pending) = pending::open(login, request, &relay_state.id) else {
-            return foreign("the browser has no cookie of this login", None);
+            return Err("the browser has no cookie of this login".into());
         };
         let is_here = *login.team_host(&pending.flow.host) == request.host;
         if *pending.method != *self.settings.id || !is_here {
-            return foreign("the login was begun by another method, or on another host", None);
+            return Err("the login was begun by another method, or on another host".into());
         }
+        let begun = |cause| Foreign { cause, flow: Some(Box::new(pending.flow.clone())) };
         if !pending.is_of_browser(request) {
-            return foreign("the browser has another session by now", Some(&pending));
+            return Err(begun("the browser has another session by now"));
         }
         if pending.has_ended(request.now) {
-            return foreign("the login took too long", Some(&pending));
+            return Err(begun("the login took too long"));
         }
         Ok((relay_state, pending))
+    }
+
+    /// Returns the page for an answer that belongs to no login of its browser.
+    fn foreign(
+        &self,
+        login: &Login,
+        request: &EndpointRequest,
+        foreign: &Foreign,
+    ) -> ResponseBytes {
+        self.log_foreign(foreign.cause);
+        login.invalid_session(request, foreign.flow.as_deref())
     }
 
     fn log_foreign(&self, cause: &str) {
@@ -109,7 +131,7 @@ impl SamlMethod {
         if status != SUCCESS {
             return Err(Failure::Status(status.chars().take(MAX_STATUS).collect()));
         }
-        let issuer = &self.settings.issuer;
+        let issuer = &self.settings.peer.issuer;
         let from_other = || Failure::Issuer { expected: issuer.clone() };
         // Not signed if only the assertion is. The assertion has its own.
         if document.response_issuer.as_ref().is_some_and(|it| it.trim() != &**issuer) {
@@ -136,7 +158,7 @@ impl SamlMethod {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<bool, Refusal> {
-        let name = sha256(format!("{}\n{id}", self.settings.issuer).as_bytes());
+        let name = sha256(format!("{}\n{id}", self.settings.peer.issuer).as_bytes());
         // The login that it answers ends in time as well, so the record need not live for years.
         let lifetime = until.since(now).clamp(2 * LIFETIME, MAX_RECORD_LIFETIME);
         let key = format!("saml-used/{}", to_hex(&name));

@@ -3,7 +3,8 @@
 //! It is sealed into a cookie of its own, which the provider's cross-site form brings back: it has
 //! `SameSite=None`. The cookie is named after the login's random id, which is also in `RelayState`, and as
 //! the id of the request in the answer. So logins in several tabs do not replace each other, and one that
-//! nobody finishes leaves nothing behind. A browser keeps at most four: a fifth removes the oldest.
+//! nobody finishes leaves nothing behind. A browser keeps at most eight, in at most 4 KiB: another one
+//! removes the oldest.
 //!
 //! The cookie binds the login to the browser. Another one cannot finish it: an answer without the cookie
 //! is refused, whoever signed it.
@@ -162,20 +163,23 @@ fn unseal(login: &Login, id: &str, value: &str) -> Option<Pending> {
 /// Returns the names of the cookies that a browser with one more login no longer needs.
 fn superfluous(login: &Login, request: &EndpointRequest) -> Vec<String> {
     let kept = cookie::with_prefix(&request.headers, cookie::SAML_LOGIN_PREFIX);
-    let mut kept: Vec<(u64, &str)> = kept
+    let mut kept: Vec<(u64, &str, usize)> = kept
         .filter(|(id, _)| cookie::is_random(id))
         .map(|(id, value)| {
             let pending = unseal(login, id, value).filter(|it| !it.has_ended(request.now));
             // Those that do not open go first.
-            (pending.map_or(0, |pending| pending.begun_at), id)
+            (pending.map_or(0, |pending| pending.begun_at), id, value.len())
         })
         .collect();
     kept.sort_unstable();
-    let live = kept.iter().filter(|(begun_at, _)| *begun_at > 0).count();
-    let room = MAX_PENDING.saturating_sub(1).min(live);
-    let superfluous = kept.len().saturating_sub(room).min(MAX_REMOVALS);
-    let name = |(_, id): &(u64, &str)| format!("{}{id}", cookie::SAML_LOGIN_PREFIX);
-    kept.iter().take(superfluous).map(name).collect()
+    let mut bytes = 0;
+    let newest = kept.iter().rev().take(MAX_PENDING - 1).take_while(|(begun_at, _, length)| {
+        bytes += length;
+        *begun_at > 0 && bytes <= MAX_PENDING_BYTES
+    });
+    let superfluous = kept.len() - newest.count();
+    let name = |(_, id, _): &(u64, &str, usize)| format!("{}{id}", cookie::SAML_LOGIN_PREFIX);
+    kept.iter().take(superfluous.min(MAX_REMOVALS)).map(name).collect()
 }
 
 fn removal(name: &str, request: &EndpointRequest) -> Option<HeaderValue> {
@@ -193,8 +197,11 @@ fn mark(method: &str) -> String {
 pub(super) const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// Between two nodes.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
-/// The logins that a browser keeps. Each takes about a kilobyte of its `Cookie` header.
-const MAX_PENDING: usize = 4;
+/// The logins that a browser keeps: each takes half a kilobyte of its `Cookie` header, or more with a long
+/// return target.
+const MAX_PENDING: usize = 8;
+/// Of the values of those that were begun before. Reverse proxies accept a header of 8 KiB.
+const MAX_PENDING_BYTES: usize = 4 * 1024;
 /// In one response, whose head must stay short.
 const MAX_REMOVALS: usize = 8;
 const MARK_DIGITS: usize = 16;
