@@ -3,7 +3,7 @@
 // Settings:
 //   clients    as of OpenID registration: { client_id, client_secret, redirect_uris, grant_types, … }
 //   accounts   by user: { claims: { email, email_verified, groups, … }, amr, acr, password, disabled }
-//   issuer     the issuer, if browsers find the provider by another name; its address otherwise
+//   host       its name in the issuer (127.0.0.1)
 //   keys       algorithms of its keys, the first for clients without id_token_signed_response_alg (["RS256"])
 //   scopes     which claims a scope gives: { groups: ["groups"] }, beside those of the usual ones
 //   conform_id_token_claims   false: the ID token has them all as well (true: only userinfo)
@@ -29,7 +29,7 @@ import Provider from 'oidc-provider';
 import { authenticate, control, escape, form, html, loginForm, page, Refused, start } from './server.mjs';
 
 const { settings, server, origin, ready } = await start();
-const issuer = settings.issuer ?? origin;
+const issuer = origin;
 const accounts = settings.accounts ?? {};
 let events = [];
 let outage = null;

@@ -18,7 +18,8 @@ export async function start() {
     const server = createServer();
     server.listen(settings.port ?? 0, '127.0.0.1');
     await once(server, 'listening');
-    const origin = `http://127.0.0.1:${server.address().port}`;
+    // `localhost` is another site than the address, for browsers.
+    const origin = `http://${settings.host ?? '127.0.0.1'}:${server.address().port}`;
     const ready = (more) => process.stdout.write(`${JSON.stringify({ origin, ...more })}\n`);
     return { settings, server, origin, ready };
 }

@@ -142,6 +142,26 @@ async fn an_outage_of_the_provider_ends_no_session() {
     ada.open(&format!("{WIKI}/")).await.has_status(403).shows("No access to Wiki");
 }
 
+/// Nobody has to wait for the interval who knows of the change.
+#[tokio::test]
+async fn a_refreshed_identity_has_the_groups_of_now() {
+    let (world, corp) = world().await;
+    let mut bob = world.agent();
+    let page = log_in_by(&mut bob, &format!("{WIKI}/"), "Corp", "bob").await;
+    page.has_status(403).shows("No access to Wiki");
+    corp.set_claim("bob", "groups", json!(["ops"])).await;
+    bob.open(&format!("{WIKI}/")).await.has_status(403).shows("No access to Wiki");
+    let page = bob.open(&format!("{TEAM}/cdn-cgi/access/refresh-identity")).await;
+    // The provider knows him, and asks again for what needs a consent.
+    let page =
+        if page.text.contains("Allow it?") { bob.submit(&page, "Allow", &[]).await } else { page };
+    page.has_status(200);
+    assert_eq!(page.url.path(), "/cdn-cgi/access/refresh-identity");
+    let query = page.url.query().unwrap();
+    assert!(query.starts_with("success=true&on_success=callback"), "{query}");
+    bob.open(&format!("{WIKI}/")).await.has_status(200).shows("to bob@example.com.");
+}
+
 #[tokio::test]
 async fn who_logs_out_here_is_asked_at_the_provider_and_comes_back() {
     let (world, corp) = world().await;

@@ -260,7 +260,7 @@ async fn flow_06_two_people_and_two_tabs_at_once_each_get_their_own() {
         begin_page(&mut eve, &format!("{HALL}/{number}"), "Corp").await;
     }
     let cookies = eve.cookie_names(TEAM_HOST);
-    assert!(cookies.len() <= 6, "{cookies:?}");
+    assert!(cookies.len() <= 9, "{cookies:?}");
     let answer = answer_to(&mut eve, &format!("{HALL}/last"), "bob").await;
     eve.send(&answer).await.shows("The origin shows /last to bob@example.com.");
 }
