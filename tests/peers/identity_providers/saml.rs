@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tower_access::login::SamlProvider;
 
 use super::agent::{Agent, Form, Page};
 use super::world::*;
 use crate::support::identity_providers::IdentityProvider;
+
+const ADDRESS: &str = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress";
 
 fn ops() -> Value {
     json!([{
@@ -221,6 +225,68 @@ async fn a_weak_signature_is_none() {
         let answer = answer_to(&mut ada, &format!("{WIKI}/"), "ada").await;
         refuses(&mut ada, &answer).await;
     }
+}
+
+/// Bob's signed answer, changed so that somebody might read Ada in it.
+#[tokio::test]
+async fn a_signed_answer_that_was_changed_lets_in_nobody_else() {
+    let (world, corp) = world().await;
+    // An address that begins with hers.
+    let address = json!({ ADDRESS: "ada@example.com.bob.example" });
+    corp.control("account", json!({ "user": "bob", "attributes": address })).await;
+    let mut bob = world.agent();
+    let original = answer_to(&mut bob, &format!("{HALL}/"), "bob").await;
+    let xml = String::from_utf8(STANDARD.decode(original.field("SAMLResponse")).unwrap()).unwrap();
+    let assertion =
+        &xml[xml.find("<saml:Assertion").unwrap()..xml.find("</samlp:Response>").unwrap()];
+    let forged = assertion.replace("ada@example.com.bob.example", "ada@example.com");
+    let with_another_id = forged.replacen(" ID=\"", " ID=\"_other", 1);
+    let unsigned = {
+        let start = with_another_id.find("<Signature").unwrap();
+        let end = with_another_id.find("</Signature>").unwrap() + "</Signature>".len();
+        format!("{}{}", &with_another_id[..start], &with_another_id[end..])
+    };
+    let with = |text: &str| xml.replace(assertion, text);
+    for (what, changed) in [
+        ("another address", with(&forged)),
+        (
+            "a comment in the address",
+            xml.replace("ada@example.com.bob", "ada@example.com<!---->.bob"),
+        ),
+        (
+            "a processing instruction",
+            xml.replace("ada@example.com.bob", "ada@example.com<?x ?>.bob"),
+        ),
+        ("another assertion before it", with(&format!("{unsigned}{assertion}"))),
+        ("another assertion behind it", with(&format!("{assertion}{unsigned}"))),
+        ("the same id twice", with(&format!("{forged}{assertion}"))),
+        (
+            "the signed one inside of another",
+            with(&unsigned.replace("</saml:Assertion>", &format!("{assertion}</saml:Assertion>"))),
+        ),
+        (
+            "the signed one in an extension",
+            with(&unsigned).replacen(
+                "<samlp:Status>",
+                &format!("<samlp:Extensions>{assertion}</samlp:Extensions><samlp:Status>"),
+                1,
+            ),
+        ),
+        ("a document type", format!("<!DOCTYPE r [<!ENTITY a \"ada\">]>{xml}")),
+        ("no signature", with(&unsigned)),
+    ] {
+        assert_ne!(changed, xml, "{what}");
+        // Each in the browser that the answer is for.
+        let mut browser = bob.clone();
+        let answer = original.clone().with("SAMLResponse", &STANDARD.encode(&changed));
+        let page = browser.send(&answer).await;
+        assert!(page.status.is_client_error() || page.status.is_server_error(), "{what}: {page:?}");
+        assert!(browser.cookie(TEAM_HOST, "CF_Authorization").is_none(), "{what}");
+    }
+    assert!(world.origin.received().is_empty());
+    // Unchanged it says who he is, whole, and that is nobody at example.com.
+    let page = bob.send(&original).await;
+    page.has_status(403).shows("No access to Hall").shows("ada@example.com.bob.example");
 }
 
 #[tokio::test]
