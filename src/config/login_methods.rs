@@ -58,6 +58,18 @@ impl Role {
         }
     }
 
+    /// Returns the attributes of all users who log in by one-time PIN, if there are other login methods.
+    pub(crate) fn one_time_pin_beside_others(&self) -> Option<Attributes> {
+        match self {
+            Self::Issuing { one_time_pin: Some(pin), identity_providers, .. }
+                if !identity_providers.is_empty() =>
+            {
+                Some(Attributes::one_time_pin(&pin.id))
+            }
+            Self::Issuing { .. } | Self::Verifying { .. } => None,
+        }
+    }
+
     /// Returns the settings of the login methods. Reads the files of the identity providers.
     pub(super) fn method_settings(&self) -> Result<MethodSettings, ConfigError> {
         let Self::Issuing { one_time_pin, identity_providers, .. } = self else {
@@ -133,8 +145,8 @@ pub(super) fn note_everyone(reader: &mut Reader, written: &Parts<'_, '_>) {
     let Some(who) = written.anybody else { return };
     let accepts_public = |read: &&ReadApplication<'_>| {
         let accepted = &read.application.allowed_login_methods;
-        let is_public = |id: &Box<str>| written.public_login_methods.contains(&&**id);
-        accepted.is_empty() || accepted.iter().any(is_public)
+        let public = &written.public_login_methods;
+        accepted.is_empty() || accepted.iter().any(|id| public.contains(&&**id))
     };
     for (place, policy) in policies_of(written, accepts_public) {
         if policy.decision == Decision::Allow

@@ -23,8 +23,8 @@ use crate::session::cookie;
 use crate::util::response::{ResponseBytes, redirect, with_cookie};
 
 use super::long_target::Return;
+use super::purpose::Purpose;
 use super::redirect::ReturnTarget;
-use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, meta};
 
 impl Login {

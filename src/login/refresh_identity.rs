@@ -13,8 +13,8 @@ use crate::application::{CanonicalHost, CompiledApplication, Destination};
 use crate::pages::{Page, Problem};
 use crate::util::response::{ResponseBytes, redirect};
 
+use super::purpose::Purpose;
 use super::redirect::{OWN_PREFIX, ReturnTarget};
-use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
 
 impl Login {

@@ -51,7 +51,7 @@ impl Login {
             .or_else(|| self.directory.landing_path(&request.host));
         let answer = self.signed_out(request, back.as_deref());
         Ok(match at_provider {
-            Some(url) => self.go_to_provider(&url, answer),
+            Some(url) => self.go_to_provider(&url, &answer),
             None => answer,
         })
     }
@@ -84,7 +84,7 @@ impl Login {
 
     /// Sends a browser that is logged out here on to the provider, with the cookies of the response that
     /// says so.
-    fn go_to_provider(&self, url: &str, signed_out: ResponseBytes) -> ResponseBytes {
+    fn go_to_provider(&self, url: &str, signed_out: &ResponseBytes) -> ResponseBytes {
         let with_cookies = |mut answer: ResponseBytes| {
             for line in signed_out.headers().get_all(SET_COOKIE) {
                 answer.headers_mut().append(SET_COOKIE, line.clone());

@@ -742,7 +742,9 @@ async fn otp_20_a_code_that_nobody_used_is_in_the_log() {
     {
         let mut browser = world.browser(version).await;
         let _ = ask_for_code(&mut browser, &format!("{WIKI}/"), email).await;
-        let records = log.with("email", email);
+        let mut records = log.with("email", email);
+        // What became of the mail has lines of its own.
+        records.retain(|record| !record.message().starts_with("mail "));
         assert_eq!(records.len(), 1, "{records:?}");
         let record = &records[0];
         assert!(record.is_audit() && record.message().contains("requested"), "{record:?}");

@@ -16,6 +16,9 @@ use super::sockets::{Act, Arrived, Server};
 pub const CLIENT: &str = "our app";
 pub const SECRET: &str = "s+c%ret&=";
 
+/// Bends the claims of an ID token.
+type BentClaims = Box<dyn Fn(&mut Value) + Send>;
+
 /// A provider. Clones are the same one.
 #[derive(Clone)]
 pub struct OpenId {

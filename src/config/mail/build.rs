@@ -80,7 +80,7 @@ impl WebhookConfig {
             (None, Some(path)) => Some(read_secret(path, "access.mail.webhook.token_file")?),
         };
         if let Some(token) = token {
-            mailer = mailer.token(token).map_err(failed)?;
+            mailer = mailer.token(&token).map_err(failed)?;
         }
         Ok(Box::new(mailer))
     }

@@ -48,19 +48,18 @@ use self::authorization_code::AuthorizationKeys;
 pub use self::authorization_code::ClientAuthentication;
 #[cfg(feature = "github")]
 pub use self::github::{GitHubProvider, GitHubProviderError};
+pub(crate) use self::info::{MethodInfo, meant_methods, unknown_method};
 #[cfg(feature = "config")]
-pub(crate) use self::info::{MethodInfo, Reach, named_method};
-pub(crate) use self::info::{meant_methods, unknown_method};
+pub(crate) use self::info::{Reach, named_method};
 use self::one_time_pin::PinKeys;
 pub use self::provider::IdentityProvider;
 pub(crate) use self::provider::MethodContext;
 #[cfg(test)]
 use self::provider::{BuildError, ProviderSettings};
-pub(super) use self::registry::Choice;
 pub(crate) use self::registry::LoginMethods;
 pub(crate) use self::settings::MethodSettings;
 use super::form::Fields;
-use super::sign_in::Purpose;
+use super::purpose::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::clock::Timestamp;
 use crate::identity::{Attributes, Email};

@@ -19,7 +19,7 @@ async fn posted(act: Act) -> (Result<(), MailError>, Arrived) {
     })
     .await;
     let mailer = WebhookMailer::new(&server.url("/codes?key=hush")).unwrap();
-    let mailer = mailer.token(TOKEN.to_owned().into()).unwrap();
+    let mailer = mailer.token(&TOKEN.to_owned().into()).unwrap();
     let delivered = mailer.deliver(mail()).await;
     assert_eq!(server.connections(), 1);
     let arrived = seen.lock().unwrap().take().unwrap();
@@ -87,9 +87,9 @@ fn codes_are_sent_only_where_nobody_reads_them_on_the_way() {
         assert!(matches!(WebhookMailer::new(url), Err(WebhookError::Url(_))), "{url}");
     }
     let mailer = WebhookMailer::new("https://mail.example.com/hush").unwrap();
-    let error = mailer.clone().token("a\nb".to_owned().into()).unwrap_err();
+    let error = mailer.clone().token(&"a\nb".to_owned().into()).unwrap_err();
     assert!(matches!(error, WebhookError::Token));
-    let mailer = mailer.token(TOKEN.to_owned().into()).unwrap();
+    let mailer = mailer.token(&TOKEN.to_owned().into()).unwrap();
     let debug = format!("{mailer:?}");
     assert!(!debug.contains("hush") && !debug.contains(TOKEN), "{debug}");
 }

@@ -22,6 +22,8 @@ mod refresh;
 mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_sessions;
 mod userinfo;
 
 use std::sync::Arc;
@@ -38,7 +40,7 @@ use super::{
     StepFuture,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::login::sign_in::Purpose;
+use crate::login::purpose::Purpose;
 use crate::login::{EndpointRequest, Login};
 use crate::session::ProviderAccount;
 use crate::util::fetch::Fetch;

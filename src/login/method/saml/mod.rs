@@ -33,8 +33,8 @@ pub(super) use self::pending::SamlKeys;
 pub use self::settings::{SamlProvider, SamlProviderError};
 use super::{CrossSiteForm, EndpointCall, LoginMethod, MethodEndpoint, Step, StepFuture};
 use crate::login::form::Fields;
+use crate::login::purpose::Purpose;
 use crate::login::redirect::OWN_PREFIX;
-use crate::login::sign_in::Purpose;
 use crate::login::{EndpointRequest, Login};
 use crate::util::response::{ResponseBytes, redirect, with_cookie, xml};
 
