@@ -196,8 +196,8 @@ mod tests {
     fn parse(list: &str) -> Result<Config, String> {
         let text = format!(
             "access:\n  mail: console\n  identity_providers:\n\
-             \x20   - {{ id: corp, name: Corp, type: okta, config: {{ okta_account: 'https://a.okta.example', client_id: a }} }}\n\
-             \x20   - {{ name: GitHub, type: github, config: {{ client_id: a }} }}\n\
+             \x20   - {{ id: corp, name: Corp, type: okta, config: {{ okta_account: 'https://a.okta.example', client_id: a, client_secret_file: /run/s }} }}\n\
+             \x20   - {{ name: GitHub, type: github, config: {{ client_id: a, client_secret_file: /run/s }} }}\n\
              \x20   - {{ name: PIN, type: onetimepin }}\n\
              \x20 applications: [ {{ domain: a.example, policies: [ {{ name: p, decision: allow,\n\
              \x20   {list} }} ] }} ]\n"

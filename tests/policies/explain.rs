@@ -229,8 +229,8 @@ access:
   mail: console
   identity_providers:
     - { name: PIN, type: onetimepin }
-    - { id: corp, name: Corp, type: okta, config: { okta_account: 'https://a.okta.example', client_id: a } }
-    - { name: GitHub, type: github, config: { client_id: a } }
+    - { id: corp, name: Corp, type: okta, config: { okta_account: 'https://a.okta.example', client_id: a, client_secret_file: /run/s } }
+    - { name: GitHub, type: github, config: { client_id: a, client_secret_file: /run/s } }
   applications:
     - name: Wiki
       domain: wiki.example.com
