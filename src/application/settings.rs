@@ -52,6 +52,7 @@ pub struct Application {
     pub(crate) service_token_header: Option<HeaderName>,
     pub(crate) allowed_login_methods: Vec<Box<str>>,
     pub(crate) skips_interstitial: bool,
+    pub(crate) auto_redirect_to_identity: bool,
 }
 
 impl Application {
@@ -97,6 +98,7 @@ impl Application {
             service_token_header: None,
             allowed_login_methods: Vec::new(),
             skips_interstitial: false,
+            auto_redirect_to_identity: false,
         };
         destinations.fold(application, Self::add)
     }
@@ -221,6 +223,14 @@ impl Application {
     #[must_use]
     pub fn allowed_login_method(mut self, id: impl Into<Box<str>>) -> Self {
         self.allowed_login_methods.push(id.into());
+        self
+    }
+
+    /// Redirects users to the identity provider without a page on which they choose it, if the
+    /// application accepts only this login method: `auto_redirect_to_identity`.
+    #[must_use]
+    pub fn auto_redirect_to_identity(mut self) -> Self {
+        self.auto_redirect_to_identity = true;
         self
     }
 

@@ -37,6 +37,12 @@ pub(crate) enum EventKind<'a> {
 
     /// A one-time PIN was requested. Anybody can do so; it is not a login.
     PinRequested { is_eligible: bool, digits: u32, is_shared: bool },
+    /// A mail with a PIN was queued.
+    MailQueued,
+    /// A mail server accepted a mail with a PIN.
+    MailSent { attempts: u32 },
+    /// A mail with a PIN was not sent.
+    MailFailed { outcome: &'static str, attempts: u32 },
     /// A PIN was not compared because it was too short for the present rate of guesses.
     ShortPinIgnored,
     /// A user logged in.
@@ -55,6 +61,10 @@ pub(crate) enum EventKind<'a> {
     ClientApproved { with_session: bool },
     /// A session was ended by its user.
     LoggedOut,
+    /// A session was ended because of its login at an identity provider.
+    SessionEnded { why: &'static str },
+    /// An identity provider now describes a user with a session in another way: other groups or claims.
+    AttributesChanged,
 
     /// Sessions or tokens were revoked by an operator.
     Revoked { scope: RevocationScope<'a> },
@@ -119,6 +129,9 @@ impl EventKind<'_> {
             Self::ClaimUnusable { .. } => "claim_unusable",
             Self::ResponseClosed => "response_closed",
             Self::PinRequested { .. } => "pin_requested",
+            Self::MailQueued => "mail_queued",
+            Self::MailSent { .. } => "mail_sent",
+            Self::MailFailed { .. } => "mail_failed",
             Self::ShortPinIgnored => "short_pin_ignored",
             Self::LoginSucceeded => "login_succeeded",
             Self::LoginDenied => "login_denied",
@@ -128,6 +141,8 @@ impl EventKind<'_> {
             Self::LoginPanicked => "login_panicked",
             Self::ClientApproved { .. } => "client_approved",
             Self::LoggedOut => "logged_out",
+            Self::SessionEnded { .. } => "session_ended",
+            Self::AttributesChanged => "attributes_changed",
             Self::Revoked { .. } => "revoked",
             Self::SigningKeyReplaced { .. } => "signing_key_replaced",
             Self::StateRestored { .. } => "state_restored",

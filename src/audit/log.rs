@@ -74,6 +74,11 @@ pub(super) fn write(event: &Event<'_>) {
             digits = digits,
             shared = is_shared
         ),
+        Kind::MailQueued => line!(info, event, "mail queued"),
+        Kind::MailSent { attempts } => line!(info, event, "mail sent", attempts = attempts),
+        Kind::MailFailed { outcome, attempts } => {
+            line!(warn, event, "mail not sent", outcome = outcome, attempts = attempts);
+        }
         Kind::ShortPinIgnored => line!(
             warn,
             event,
@@ -105,6 +110,10 @@ pub(super) fn write(event: &Event<'_>) {
             line!(info, event, "a command-line client was approved", with_session = with_session)
         }
         Kind::LoggedOut => line!(info, event, "logged out"),
+        Kind::SessionEnded { why } => line!(info, event, "session ended", why = why),
+        Kind::AttributesChanged => {
+            line!(info, event, "the identity provider has changed the attributes of a user");
+        }
 
         Kind::Revoked { scope } => {
             let audience = match scope {

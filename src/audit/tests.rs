@@ -108,6 +108,20 @@ fn samples() -> Vec<(Event<'static>, &'static str)> {
              eligible=false digits=6 shared=true",
         ),
         (
+            of(EventKind::MailQueued).application(wiki).email("ada@example.com"),
+            " INFO tower_access::audit: mail queued event=\"mail_queued\" application=\"Wiki\" \
+             application_id=\"wiki-1\" email=\"ada@example.com\"",
+        ),
+        (
+            of(EventKind::MailSent { attempts: 2 }).email("ada@example.com"),
+            " INFO tower_access::audit: mail sent event=\"mail_sent\" email=\"ada@example.com\" attempts=2",
+        ),
+        (
+            of(EventKind::MailFailed { outcome: "expired", attempts: 9 }).email("ada@example.com"),
+            " WARN tower_access::audit: mail not sent event=\"mail_failed\" email=\"ada@example.com\" \
+             outcome=\"expired\" attempts=9",
+        ),
+        (
             of(EventKind::ShortPinIgnored).address(address),
             " WARN tower_access::audit: too many wrong codes: short codes are ignored, \
              longer codes are mailed event=\"short_pin_ignored\" address=192.0.2.7",
@@ -148,6 +162,16 @@ fn samples() -> Vec<(Event<'static>, &'static str)> {
              event=\"client_approved\" with_session=true",
         ),
         (of(EventKind::LoggedOut), " INFO tower_access::audit: logged out event=\"logged_out\""),
+        (
+            of(EventKind::SessionEnded { why: "refused by the identity provider" }),
+            " INFO tower_access::audit: session ended event=\"session_ended\" \
+             why=\"refused by the identity provider\"",
+        ),
+        (
+            of(EventKind::AttributesChanged),
+            " INFO tower_access::audit: the identity provider has changed the attributes of a user \
+             event=\"attributes_changed\"",
+        ),
         (
             of(EventKind::Revoked { scope: RevocationScope::Application { audience: "a1" } }),
             " INFO tower_access::audit: revoked event=\"revoked\" scope=\"application\" \

@@ -202,25 +202,29 @@ impl Config {
             facts,
         } = self.access.clone();
         let sources = sources(&facts)?;
-        let login_methods = role.login_methods();
+        let login_methods = role.method_settings()?;
         match role {
             Role::Issuing {
                 team_domain,
                 transfer_host,
-                one_time_pin: _,
+                one_time_pin,
+                identity_providers: _,
                 key_rotation,
                 external_evaluation,
                 mail,
             } => {
                 let mut builder = Access::builder()
-                    .login_methods(login_methods.unwrap_or_default())
+                    .login_methods(login_methods)
                     .key_rotation(key_rotation)
                     .external_evaluation(external_evaluation)
                     .public_addresses(self.public_addresses.clone())
                     .localhost_port(self.listen.port())
                     .strict_service_token_auth(strict_service_token_auth)
                     .trusted_proxies(self.trusted_proxies.clone());
-                builder = builder.mailer(mailer(&mail)?);
+                // Without codes to mail there is no mailer, and its files need not exist.
+                if one_time_pin.is_some() {
+                    builder = builder.mailer(mailer(&mail)?);
+                }
                 if let Some(bytes) = self.limits.token_cache_bytes {
                     builder = builder.token_cache_bytes(bytes);
                 }

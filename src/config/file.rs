@@ -53,7 +53,19 @@ pub(super) fn read_secret(path: &Path, key: &str) -> Result<SecretText, ConfigEr
     read().map_err(|error| ConfigError::new(format!("{key}: {}: {error}", path.display())))
 }
 
+/// Reads a file of certificates.
+pub(super) fn read_certificates(path: &Path, key: &str) -> Result<Vec<u8>, ConfigError> {
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(MAX_CERTIFICATES_BYTES).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
+    };
+    read().map_err(|error| ConfigError::new(format!("{key}: {}: {error}", path.display())))
+}
+
 pub(super) const TOO_LARGE: &str = "larger than 16 mebibytes; make the file smaller";
 
 /// Longer secrets are cut.
 const MAX_SECRET_BYTES: u64 = 64 << 10;
+/// More than all public authorities together.
+const MAX_CERTIFICATES_BYTES: u64 = 1 << 20;

@@ -1,21 +1,46 @@
 //! The login methods of a file, and checks of rules that name one.
 
-use crate::login::{MethodSettings, OneTimePin};
+use crate::engine::ConfigError;
+use crate::identity::Attributes;
+use crate::login::{MethodInfo, MethodSettings, OneTimePin};
 use crate::policy::{Definitions, Policy, RestrictiveRule, Rule, RuleOwner, restrictive_rules};
 use crate::util::suggest::closest;
 
 use super::error::NoteKind;
+use super::identity_provider::IdentityProviderConfig;
 use super::parts::Parts;
 use super::reader::{NodeRef, Reader};
 use super::settings::{OneTimePinConfig, Role};
 
 impl Role {
     /// Returns the login methods; `None` if the issuer runs the login.
-    pub(crate) fn login_methods(&self) -> Option<MethodSettings> {
+    pub(crate) fn login_methods(&self) -> Option<Vec<MethodInfo<'_>>> {
+        let Self::Issuing { one_time_pin, identity_providers, .. } = self else { return None };
+        let pin = one_time_pin.iter().map(|pin| OneTimePin::info_of(&pin.id));
+        let others = identity_providers.iter().map(IdentityProviderConfig::info);
+        Some(pin.chain(others).collect())
+    }
+
+    /// Returns the attributes of all users who log in, if they are always the same.
+    pub(crate) fn usual_login(&self) -> Option<Attributes> {
         match self {
-            Self::Issuing { one_time_pin, .. } => Some(MethodSettings::new(one_time_pin.into())),
-            Self::Verifying { .. } => None,
+            Self::Issuing { one_time_pin: Some(pin), identity_providers, .. }
+                if identity_providers.is_empty() =>
+            {
+                Some(Attributes::one_time_pin(&pin.id))
+            }
+            Self::Issuing { .. } | Self::Verifying { .. } => None,
         }
+    }
+
+    /// Returns the settings of the login methods. Reads the files of the identity providers.
+    pub(super) fn method_settings(&self) -> Result<MethodSettings, ConfigError> {
+        let Self::Issuing { one_time_pin, identity_providers, .. } = self else {
+            return Ok(MethodSettings::default());
+        };
+        let providers = identity_providers.iter().map(IdentityProviderConfig::provider);
+        let providers = providers.collect::<Result<Vec<_>, _>>()?;
+        Ok(MethodSettings::new(one_time_pin.as_ref().map(OneTimePin::from), providers))
     }
 }
 

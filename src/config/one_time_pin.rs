@@ -169,7 +169,7 @@ mod tests {
         );
         let config = Config::parse(&text, "f").map_err(|errors| errors.to_string())?;
         match config.access.role {
-            Role::Issuing { one_time_pin, .. } => Ok(one_time_pin),
+            Role::Issuing { one_time_pin, .. } => Ok(one_time_pin.unwrap()),
             Role::Verifying { .. } => panic!("it issues"),
         }
     }

@@ -18,6 +18,7 @@ use crate::token::keys::RefreshPolicy;
 use super::admin::AdminConfig;
 use super::error::Note;
 use super::facts::FactsConfig;
+use super::identity_provider::IdentityProviderConfig;
 use super::ingress::IngressEntry;
 use super::limits::LimitsConfig;
 use super::lint::Suppression;
@@ -146,8 +147,10 @@ pub enum Role {
         /// `transfer_host`: where command-line clients get their tokens, besides the team domain
         /// (feature `cloudflared`). `None` by default.
         transfer_host: Option<CanonicalHost>,
-        /// `one_time_pin`.
-        one_time_pin: OneTimePinConfig,
+        /// `one_time_pin`. `None`: the file names identity providers, and it is none of them.
+        one_time_pin: Option<OneTimePinConfig>,
+        /// `identity_providers`, without the one-time PIN.
+        identity_providers: Vec<IdentityProviderConfig>,
         /// `key_rotation`.
         key_rotation: KeyRotation,
         /// `external_evaluation`.

@@ -412,6 +412,7 @@ fn current_evidence(
 ) -> Option<Evidence> {
     let at = Scope::new(application, &context.resource.host, receipt);
     let mut evidence = context.evidence.clone();
+    evidence.update_attributes(engine.now())?;
     match &mut evidence.credential {
         Credential::None | Credential::InvalidToken(_) | Credential::Refused(_) => {}
         // Replaced by a token when the request was allowed.

@@ -33,6 +33,7 @@ mod revocation_watch;
 mod revoke;
 mod role;
 mod session_facts;
+mod session_refresh;
 mod settings;
 mod shared_state;
 mod token_location;
@@ -238,7 +239,7 @@ impl Access {
     }
 
     /// Returns the engine in force, to hold across an await.
-    fn engine_owned(&self) -> Arc<Engine> {
+    pub(crate) fn engine_owned(&self) -> Arc<Engine> {
         Guard::into_inner(self.0.current())
     }
 

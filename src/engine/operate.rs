@@ -1,7 +1,9 @@
 //! The state of a running engine.
 
+use std::time::Duration;
+
 use crate::issuer::KeyRotationState;
-use crate::login::mail::MailStatus;
+use crate::login::mail::{MailError, MailStatus};
 
 use super::Access;
 
@@ -19,5 +21,35 @@ impl Access {
     #[must_use]
     pub fn mail_status(&self) -> Option<MailStatus> {
         Some(self.engine().login()?.mail_delivery.status())
+    }
+
+    /// Tests whether mail can be sent, without a mail: that the mail server can be reached and accepts
+    /// the login. A failure is logged, and [`mail_status`](Self::mail_status) then reports that mail is
+    /// failing until a mail is sent or a test succeeds. At most one minute. Does nothing if the engine
+    /// runs no login, or the mailer has nothing to test.
+    ///
+    /// The proxy calls it when it starts and after each reload, beside the requests: it starts in spite of
+    /// a mail server that is down, because everything but new logins works.
+    ///
+    /// # Errors
+    ///
+    /// If mail cannot be sent.
+    pub async fn check_mail(&self) -> Result<(), MailError> {
+        let engine = self.engine_owned();
+        match engine.login() {
+            Some(login) => login.mail_delivery.test(&*login.mailer).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until no mail is queued, at most for `limit`: call it before the program ends, after the last
+    /// request. Mails that wait for another attempt are tried once more at once. Returns how many mails
+    /// are lost, and logs it.
+    pub async fn finish_mail(&self, limit: Duration) -> u64 {
+        let engine = self.engine_owned();
+        match engine.login() {
+            Some(login) => login.mail_delivery.finish(limit).await,
+            None => 0,
+        }
     }
 }

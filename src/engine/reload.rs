@@ -103,6 +103,9 @@ impl Access {
             login.issuer.set_rotation(issuing.key_rotation, now);
             login.sessions.set_max_idle(login.lifetimes.max_idle(), now);
             engine.service_tokens.activate();
+            if login.refreshes_sessions() {
+                engine.shared_state.set_refreshes_sessions();
+            }
         }
         engine.shared_state.revocation_watch.set_engine(&engine);
     }

@@ -8,6 +8,7 @@ use crate::facts::{RequestFacts, Sender};
 use crate::identity::{Identity, Subject};
 use crate::policy::{Facts, LinkedApplicationFacts, ServiceTokenFacts};
 use crate::service_token::TokenEntry;
+use crate::session::{KnownAttributes, LiveAttributes};
 
 use super::EngineId;
 use super::credential::Credential;
@@ -87,9 +88,27 @@ pub(super) struct Evidence {
     pub(super) facts: RequestFacts,
     /// The service token that the token was made for.
     pub(super) service_token: Option<Arc<TokenEntry>>,
+    /// The attributes of a session that is refreshed, if policies need them: those in `facts` are as
+    /// of the last evaluation.
+    pub(super) live_attributes: Option<Arc<LiveAttributes>>,
 }
 
 impl Evidence {
+    pub(super) fn set_live_attributes(&mut self, known: KnownAttributes) {
+        self.live_attributes = match known {
+            KnownAttributes::Fixed(_) => None,
+            KnownAttributes::Live(live) => Some(live),
+        };
+    }
+
+    /// Updates the attributes of a session that is refreshed. `None` if they do not count any more.
+    pub(super) fn update_attributes(&mut self, now: Timestamp) -> Option<()> {
+        if let Some(live) = &self.live_attributes {
+            self.facts.set_attributes(&live.at(now)?);
+        }
+        Some(())
+    }
+
     /// Returns the facts that policies are evaluated with.
     pub(super) fn facts(&self) -> Facts<'_> {
         match &self.credential {

@@ -1,5 +1,6 @@
 //! Facts from the session of a user, in an engine that issues: read from the session's record, once for
-//! each session, if policies or the allowed login methods need them.
+//! each session, if policies or the allowed login methods need them. Those of a session that is
+//! refreshed may change while a response is open.
 
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use crate::application::CompiledApplication;
 use crate::clock::Timestamp;
 use crate::facts::RequestFacts;
 use crate::identity::{Attributes, Identity};
+use crate::session::KnownAttributes;
 use crate::util::deferred::Deferred;
 
 use super::authenticate::verify::TokenCheck;
@@ -26,16 +28,21 @@ pub(super) fn ask_session(
     if engine.role.verifies() || !chooses_methods && !at.application.policies.uses_login_facts() {
         return Ok(());
     }
-    let attributes = match &evidence.credential {
-        Credential::Session(session) => Some(Arc::clone(session.session.attributes())),
-        Credential::Token { verified, .. } => {
-            session_attributes(engine, &verified.identity, at.now, may_wait)?
+    let known = match (&evidence.credential, engine.role.login()) {
+        (Credential::Session(session), Some(login)) => {
+            Some(login.sessions.attributes_of(&session.session, at.now))
+        }
+        (Credential::Token { verified, .. }, _) => {
+            known_attributes(engine, &verified.identity, at.now, may_wait)?
         }
         _ => None,
     };
     // An open response keeps them, because it is judged again after a change.
-    if let Some(attributes) = attributes {
-        evidence.facts.set_attributes(&attributes);
+    if let Some(known) = known {
+        if let Some(attributes) = known.at(at.now) {
+            evidence.facts.set_attributes(&attributes);
+        }
+        evidence.set_live_attributes(known);
     }
     Ok(())
 }
@@ -74,6 +81,16 @@ pub(super) fn session_attributes(
     now: Timestamp,
     may_wait: bool,
 ) -> Result<Option<Arc<Attributes>>, Deferred> {
+    let known = known_attributes(engine, identity, now, may_wait)?;
+    Ok(known.and_then(|known| known.at(now)))
+}
+
+fn known_attributes(
+    engine: &Engine,
+    identity: &Identity,
+    now: Timestamp,
+    may_wait: bool,
+) -> Result<Option<KnownAttributes>, Deferred> {
     let Some(login) = engine.role.login() else { return Ok(None) };
     let (Some(id), Some(email)) = (identity.session_id(), identity.address()) else {
         return Ok(None);

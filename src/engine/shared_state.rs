@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::address::IgnoredForwarding;
 use crate::clock::Clock;
 use crate::random::Random;
-use crate::session::REVOCATION_CHANNEL;
-use crate::session::Revocations;
+use crate::session::{CHANGES_CHANNEL, REVOCATION_CHANNEL, Revocations, SessionChanges};
 use crate::store::{BackgroundTasks, Store, follow};
 use crate::token::VerifiedTokens;
 use crate::util::changes::Changes;
 
 use super::revocation_watch::RevocationWatch;
+use super::session_refresh::refresh_sessions;
 use super::verified::{NEAR, Verified};
 
 /// State that outlives a configuration.
@@ -30,12 +30,18 @@ pub(super) struct SharedState {
     /// Untrusted peers that sent `X-Forwarded-For`: perhaps proxies in front.
     pub(super) ignored_forwarding: IgnoredForwarding,
     /// The store to follow, if other processes write into it as well.
-    followed_store: OnceLock<Arc<dyn Store>>,
+    followed_store: OnceLock<(Arc<dyn Store>, Arc<SessionChanges>)>,
     background_tasks: BackgroundTasks,
     /// Whether the log already warns that the login's endpoints are unreachable.
     pub(super) has_warned_of_nesting: AtomicBool,
-    /// Whether a task follows the store, or none is needed.
+    /// Whether all tasks run that are needed.
+    has_tasks: AtomicBool,
+    /// Whether a task follows the store.
     is_following: AtomicBool,
+    /// Whether an engine needs the task that refreshes sessions.
+    needs_refreshes: AtomicBool,
+    /// Whether a task refreshes sessions.
+    is_refreshing: AtomicBool,
 }
 
 impl SharedState {
@@ -56,29 +62,49 @@ impl SharedState {
             followed_store: OnceLock::new(),
             background_tasks: BackgroundTasks::default(),
             has_warned_of_nesting: AtomicBool::new(false),
-            is_following: AtomicBool::new(true),
+            has_tasks: AtomicBool::new(true),
+            is_following: AtomicBool::new(false),
+            needs_refreshes: AtomicBool::new(false),
+            is_refreshing: AtomicBool::new(false),
         })
     }
 
-    /// Sets the store that other processes write into as well.
-    pub(super) fn set_followed_store(&self, store: Arc<dyn Store>) {
-        if self.followed_store.set(store).is_ok() {
-            self.is_following.store(false, Ordering::Relaxed);
+    /// Sets the store that other processes write into as well, and what follows their changes of
+    /// sessions.
+    pub(super) fn set_followed_store(&self, store: Arc<dyn Store>, sessions: SessionChanges) {
+        if self.followed_store.set((store, Arc::new(sessions))).is_ok() {
+            self.has_tasks.store(false, Ordering::Relaxed);
         }
     }
 
-    /// Starts the task that follows the store, if it is needed and there is a Tokio runtime.
-    pub(super) fn follow(&self) {
-        if self.is_following.load(Ordering::Relaxed) {
+    /// Sets that sessions are refreshed, from now on: sessions of a method may outlive its settings.
+    pub(super) fn set_refreshes_sessions(&self) {
+        if !self.needs_refreshes.swap(true, Ordering::AcqRel) {
+            self.has_tasks.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Starts the background tasks that are needed, if there is a Tokio runtime.
+    pub(super) fn start_tasks(&self) {
+        if self.has_tasks.load(Ordering::Relaxed) {
             return;
         }
-        if let (Some(store), Ok(runtime)) =
-            (self.followed_store.get(), tokio::runtime::Handle::try_current())
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        self.has_tasks.store(true, Ordering::Relaxed);
+        if let Some((store, sessions)) = self.followed_store.get()
             && !self.is_following.swap(true, Ordering::AcqRel)
         {
             let revocations = Arc::downgrade(&self.revocations);
-            self.background_tasks
-                .spawn(&runtime, follow(Arc::clone(store), REVOCATION_CHANNEL, revocations));
+            let following = follow(Arc::clone(store), REVOCATION_CHANNEL, revocations);
+            self.background_tasks.spawn(&runtime, following);
+            let following = follow(Arc::clone(store), CHANGES_CHANNEL, Arc::downgrade(sessions));
+            self.background_tasks.spawn(&runtime, following);
+        }
+        if self.needs_refreshes.load(Ordering::Acquire)
+            && !self.is_refreshing.swap(true, Ordering::AcqRel)
+        {
+            let watch = Arc::downgrade(&self.revocation_watch);
+            self.background_tasks.spawn(&runtime, refresh_sessions(watch));
         }
     }
 

@@ -36,6 +36,9 @@ pub struct Attributes {
     /// The GitHub organizations that the user is a member of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organizations: Option<Vec<Organization>>,
+    /// Whether the user may be a member of further organizations: then no other one is known to be absent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub organizations_are_partial: bool,
     /// Claims of the provider's ID token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oidc_claims: Option<ClaimValues>,
@@ -76,6 +79,9 @@ impl Attributes {
         take(&mut self.authentication_methods, &other.authentication_methods);
         take(&mut self.authentication_contexts, &other.authentication_contexts);
         take(&mut self.groups, &other.groups);
+        if self.organizations.is_none() {
+            self.organizations_are_partial = other.organizations_are_partial;
+        }
         take(&mut self.organizations, &other.organizations);
         take(&mut self.accounts, &other.accounts);
         take(&mut self.risk, &other.risk);

@@ -72,7 +72,7 @@ impl Deployment {
             .map_err(|error| of_file(&error))?;
         let service_tokens =
             ServiceTokens::new(access.service_tokens.clone()).map_err(|error| of_file(&error))?;
-        let usual_login = access.role.login_methods().and_then(|methods| methods.usual_login());
+        let usual_login = access.role.usual_login();
         Ok(Self { file: file.to_owned(), config, directory, service_tokens, usual_login })
     }
 

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::random::to_hex;
 use crate::secret::sha256;
-use crate::token::Algorithm;
 use crate::token::keys::PublicKey;
+use crate::token::{Algorithm, KeyAlgorithm};
 
 /// The size of an RSA key. Larger keys sign more slowly: 3072 bits about three times, 4096 bits
 /// about six times as slowly as 2048.
@@ -142,7 +142,7 @@ impl SigningKey {
             pair,
             key_id: key_id.into(),
             header: URL_SAFE_NO_PAD.encode(header).into(),
-            public: PublicKey::new(Algorithm::Rs256, public),
+            public: PublicKey::new(KeyAlgorithm::Common(Algorithm::Rs256), public),
         })
     }
 }

@@ -116,8 +116,10 @@ impl Endpoint {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
+        let cross_site = self.login.cross_site_form(&self.path);
+        let max_bytes = cross_site.map_or(MAX_FORM_BYTES, |form| form.max_bytes);
         let body = if parts.method == Method::POST {
-            match tokio::time::timeout(BODY_TIME_LIMIT, read(body)).await {
+            match tokio::time::timeout(BODY_TIME_LIMIT, read(body, max_bytes)).await {
                 Ok(Ok(body)) => body,
                 Ok(Err(status)) => return empty(status),
                 Err(_) => return empty(StatusCode::REQUEST_TIMEOUT),
@@ -125,8 +127,22 @@ impl Endpoint {
         } else {
             Bytes::new()
         };
-        // Forms of other sites are refused before anything else is read.
-        let login = Arc::clone(&self.login);
+        let (login, host) = (Arc::clone(&self.login), self.host.clone());
+        // The answer of an identity provider. It says which login it is for, and its browser has to know
+        // that login.
+        if parts.method == Method::POST && cross_site.is_some_and(|form| form.is_it(&body)) {
+            let mut endpoint = self;
+            let answered = endpoint.call(Request::from_parts(parts, body));
+            return match within(ANSWER_TIME_LIMIT, answered).await {
+                Some(Ok(answer)) => answer,
+                Some(Err(never)) => match never {},
+                None => too_slow(&login, &host),
+            };
+        }
+        if body.len() > MAX_FORM_BYTES {
+            return empty(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        // All other forms of other sites are refused before anything else is read.
         let csrf = CsrfLayer::new();
         // Proxies in front may remove the port from `Host`, which the layer compares by default.
         let csrf = match login.origins.configured(&self.host) {
@@ -136,9 +152,9 @@ impl Endpoint {
             Some(own) => csrf.add_trusted_origin(own).unwrap_or_default(),
             None => csrf,
         };
-        let host = self.host.clone();
-        let csrf = csrf.with_rejection_response(move |_: ProtectionError| foreign(&login, &host));
-        let (login, host) = (Arc::clone(&self.login), self.host.clone());
+        let refused = (Arc::clone(&login), host.clone());
+        let csrf =
+            csrf.with_rejection_response(move |_: ProtectionError| foreign(&refused.0, &refused.1));
         let answered = csrf.layer(self).call(Request::from_parts(parts, body));
         match within(ANSWER_TIME_LIMIT, answered).await {
             Some(Ok(answer)) => answer,
@@ -187,12 +203,12 @@ fn is_of_another_port(headers: &HeaderMap, own: &str) -> bool {
         && headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes() != own.as_bytes())
 }
 
-async fn read<B>(body: B) -> Result<Bytes, StatusCode>
+async fn read<B>(body: B, max_bytes: usize) -> Result<Bytes, StatusCode>
 where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match Limited::new(body, MAX_FORM_BYTES).collect().await {
+    match Limited::new(body, max_bytes).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => Err(StatusCode::BAD_REQUEST),

@@ -86,13 +86,31 @@ pub(super) async fn route(
         (name, host) if on_team_domain && login.methods.has_endpoint(name, host) => {
             login.methods.answer(login, EndpointCall { request, name, host }).await
         }
-        _ => Ok(login.problem(
-            request,
-            StatusCode::NOT_FOUND,
-            "There is nothing here",
-            "This address is reserved for the login, but does not exist.",
-        )),
+        (first, second) => {
+            let document = on_team_domain.then(|| provider_document(login, request, first, second));
+            Ok(document.flatten().unwrap_or_else(|| {
+                login.problem(
+                    request,
+                    StatusCode::NOT_FOUND,
+                    "There is nothing here",
+                    "This address is reserved for the login, but does not exist.",
+                )
+            }))
+        }
     }
+}
+
+/// Returns a document about this site for an identity provider, at `NAME` or `ID/NAME`.
+fn provider_document(
+    login: &Login,
+    request: &EndpointRequest,
+    first: &str,
+    second: Option<&str>,
+) -> Option<ResponseBytes> {
+    let id = second.map(|_| percent_decode_str(first).decode_utf8_lossy());
+    let name = second.unwrap_or(first);
+    let document = login.methods.provider_document((login, request), id.as_deref(), name)?;
+    Some(check(request, READS).unwrap_or(document))
 }
 
 /// Returns the key set, cacheable for 5 minutes: validators fetch a new key when they see its first token.

@@ -83,6 +83,7 @@ impl Login {
             },
             attributes,
             account,
+            refresh_interval: method.refresh_interval(),
             address: request.sender.address,
             browser: browser::short_form(&request.headers),
             max_idle: self.lifetimes.max_idle(),

@@ -26,7 +26,12 @@ impl Fields {
         Self::parse_within(2 * MAX_FORM_BYTES, text)
     }
 
-    fn parse_within(longest: usize, text: &[u8]) -> Result<Self, FieldError> {
+    /// Reads fields: at most 32, in at most so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// If there are more.
+    pub(crate) fn parse_within(longest: usize, text: &[u8]) -> Result<Self, FieldError> {
         if text.len() > longest {
             return Err(FieldError);
         }

@@ -107,9 +107,12 @@ pub(super) fn identity_object(session: &Session) -> serde_json::Value {
 }
 
 fn session_identity(session: &Session) -> serde_json::Value {
+    let account = session.account();
+    let id = account.map_or(&*session.user_id, |account| &*account.subject);
+    let name = account.and_then(|account| account.name.as_deref());
     json!({
-        "id": session.user_id,
-        "name": session.email,
+        "id": id,
+        "name": name.unwrap_or(session.email.as_str()),
         "email": session.email,
         "idp": { "id": session.login.method.id, "type": session.login.method.kind },
         "geo": { "country": session.country },

@@ -40,7 +40,7 @@ impl Login {
             .await
     }
 
-    /// Returns whether a stored session is neither revoked nor idle for too long.
+    /// Returns whether a stored session is neither revoked, nor idle or unconfirmed for too long.
     pub(crate) fn is_live(&self, session: &Session, now: Timestamp) -> bool {
         let is_revoked = self.revocations.is_revoked(TokenSubject {
             session: Some(&session.id),
@@ -48,7 +48,7 @@ impl Login {
             audience: "",
             issued_at: Timestamp::from_unix_seconds(session.started_at),
         });
-        !is_revoked && !self.is_idle(session, now)
+        !is_revoked && !self.is_over(session, now)
     }
 
     /// Returns whether a session that is being revoked, by its user or id, was live until now.
@@ -59,12 +59,14 @@ impl Login {
             audience: "",
             issued_at: Timestamp::from_unix_seconds(session.started_at),
         });
-        !is_revoked_for_everybody && !self.is_idle(session, now)
+        !is_revoked_for_everybody && !self.is_over(session, now)
     }
 
-    /// Checks the current idle limit, the one at the last activity, and those in between.
-    fn is_idle(&self, session: &Session, now: Timestamp) -> bool {
-        self.lifetimes.is_idle(now.since(session.seen_at()))
+    /// Checks the current idle limit, the one at the last activity, and those in between; and whether
+    /// the provider has confirmed the user.
+    fn is_over(&self, session: &Session, now: Timestamp) -> bool {
+        session.is_unconfirmed(now)
+            || self.lifetimes.is_idle(now.since(session.seen_at()))
             || session.is_idle(now)
             || self.sessions.is_expired_by_idle_limit(session)
     }

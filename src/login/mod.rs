@@ -10,6 +10,7 @@
 //! | `login`, `login/HOST` without a known `kid` | both | `entry` |
 //! | `authorized` | application | `finish` |
 //! | `sessions` | team domain | `own_sessions` |
+//! | `saml-metadata`, `ID/saml-metadata` (feature `saml`) | team domain | `method` |
 //! | `logout`, `get-identity`, `certs` | both | `sign_out`, `identity` |
 //! | `cli` (feature `cloudflared`) | application | `command_line` |
 //! | `cli/HOST` (feature `cloudflared`) | team domain | `command_line` |
@@ -90,7 +91,8 @@
 //! | `return-target`, of up to 8 KiB each | who is redirected to the login from a URL that is too long for the login URL | 1,024 in half an hour, two hours' life, one for each URL; beyond that URLs are shortened |
 //! | `target-by-network` | the same | 65,536 buckets, and their sum; 128 URLs in half an hour from one network |
 //!
-//! An unfinished login creates no other records.
+//! An unfinished login creates no other records. Logins at a SAML provider create `saml-used`, two for
+//! each signed answer to a login that was begun here.
 
 mod browser;
 mod command_line;
@@ -114,6 +116,7 @@ pub(crate) mod metadata;
 mod method;
 mod own_sessions;
 mod redirect;
+mod refresh;
 mod refusal;
 mod request;
 mod sign_in;
@@ -133,15 +136,27 @@ pub(crate) use self::evaluations::{EvaluationContext, Evaluations};
 use self::flow::Flow;
 pub(crate) use self::form::MAX_FORM_BYTES;
 pub(crate) use self::keys::Keys;
-use self::mail::MailDelivery;
+use self::mail::{MailDelivery, MailTemplate, Mailer};
+#[cfg(feature = "oidc")]
+pub use self::method::ClientAuthentication;
+pub use self::method::IdentityProvider;
+#[cfg(feature = "config")]
+pub(crate) use self::method::MethodInfo;
+#[cfg(feature = "oidc")]
+pub use self::method::oidc::{OpenIdEndpoints, OpenIdProvider, OpenIdProviderError};
 #[cfg(all(test, feature = "config"))]
 pub(crate) use self::method::one_time_pin::DIGITS;
 pub(crate) use self::method::one_time_pin::PENDING_ERA;
 pub use self::method::one_time_pin::{OneTimePin, OneTimePinLimits};
 #[cfg(feature = "config")]
 pub(crate) use self::method::one_time_pin::{REMEMBER_NETWORKS_FOR, SHARED_CODE_EVERY};
-pub(crate) use self::method::{LoginMethods, MethodSettings};
+#[cfg(feature = "saml")]
+pub use self::method::saml::{SamlProvider, SamlProviderError};
+pub(crate) use self::method::{CrossSiteForm, LoginMethods, MethodContext, MethodSettings};
+#[cfg(feature = "github")]
+pub use self::method::{GitHubProvider, GitHubProviderError};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
+pub(crate) use self::refresh::Refreshes;
 use self::refusal::Refusal;
 pub(crate) use self::request::EndpointRequest;
 pub(crate) use self::target_id::{MAX_URL_BYTES, TargetId};
@@ -171,11 +186,14 @@ pub(crate) struct Login {
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) methods: LoginMethods,
+    pub(crate) refreshes: Refreshes,
     pub(crate) sources: Arc<Sources>,
     pub(crate) evaluations: Evaluations,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) mail_delivery: Arc<MailDelivery>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) mail_template: Arc<MailTemplate>,
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) service_tokens: Arc<LiveServiceTokens>,
     pub(crate) keys: Arc<Keys>,
@@ -210,6 +228,12 @@ impl Login {
     ) -> TokenLifetime {
         let policy = verdict.policy().and_then(PolicyRef::session_duration);
         self.lifetimes.token_lifetime(policy, protected.application.session_duration)
+    }
+
+    /// Returns the form that other sites may post to a path, if any.
+    pub(crate) fn cross_site_form(&self, path: &str) -> Option<CrossSiteForm> {
+        let name = path.strip_prefix(OWN_PREFIX)?.strip_prefix('/')?;
+        self.methods.cross_site_form(name)
     }
 
     /// Handles a request below `/cdn-cgi/access/`.

@@ -35,6 +35,12 @@ impl EndpointRequest {
         Ok(Fields::parse(&self.body)?)
     }
 
+    /// As `form`, for forms of up to this many bytes.
+    #[cfg(feature = "saml")]
+    pub(super) fn form_within(&self, max_bytes: usize) -> Result<Fields, Refusal> {
+        Ok(Fields::parse_within(max_bytes, &self.body)?)
+    }
+
     /// Returns the values of a cookie that have the form of those we issue. A sibling host may have
     /// planted others.
     pub(super) fn random_cookies(&self, name: &'static str) -> impl Iterator<Item = &str> {

@@ -12,12 +12,13 @@ use crate::session::{Session, cookie};
 use crate::util::response::{ResponseBytes, redirect, with, with_cookie};
 
 use super::form::Fields;
-use super::long_target::Return;
+use super::long_target::{Return, SHORTENED};
 use super::meta::MetaParameter;
+use super::method::{Choice, LoginMethod};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::target_id::TargetId;
 use super::{EndpointRequest, Flow, Login, Refusal};
-use crate::pages::{Denied, Forbidden, Page, Problem};
+use crate::pages::{ChooseMethod, Denied, Forbidden, MethodLink, Page, Problem};
 
 /// A login that begins: its application and its flow.
 #[derive(Debug)]
@@ -68,9 +69,10 @@ impl Login {
             return Ok(describe(self.page(StatusCode::FORBIDDEN, &page), &purpose));
         }
         let application = &purpose.protected.application;
-        let Some(method) = self.methods.choose(application, query.one("connector_id")?) else {
+        let choice = self.methods.choose(application, query.one("connector_id")?);
+        if matches!(choice, Choice::Nothing) {
             return Ok(self.no_login_method(request, &purpose));
-        };
+        }
         let flow = &mut purpose.flow;
         if let Some(id) = &flow.stored
             && self.stored_target(id, &flow.host).await?.is_none()
@@ -78,6 +80,12 @@ impl Login {
             // This page says so, so later ones do not.
             (flow.stored, flow.is_shortened) = (None, true);
         }
+        let method = match choice {
+            Choice::Method(method) => method,
+            Choice::User | Choice::Nothing => {
+                return Ok(describe(self.method_choice(request, &purpose), &purpose));
+            }
+        };
         if let Some(browser) = request.random_cookies(cookie::SESSION).next() {
             let answer = method.start(self, request, &purpose, browser).await?;
             return Ok(describe(answer, &purpose));
@@ -87,6 +95,34 @@ impl Login {
         let end = request.now.plus(cookie::SESSION_LIFETIME);
         let cookie = cookie::SetCookie::new(cookie::SESSION, &browser, end);
         Ok(with_cookie(answer, cookie.header(&request.host)))
+    }
+
+    /// Returns the page on which the user chooses a login method.
+    fn method_choice(&self, request: &EndpointRequest, purpose: &Purpose<'_>) -> ResponseBytes {
+        let links = self.method_links(request, purpose, None);
+        let page = Page::ChooseMethod(ChooseMethod {
+            application: &purpose.protected.application.name,
+            host: purpose.flow.host.as_str(),
+            methods: &links.iter().map(MethodLink::from).collect::<Vec<_>>(),
+            notice: purpose.flow.is_shortened.then_some(SHORTENED),
+        });
+        self.page(StatusCode::OK, &page)
+    }
+
+    /// Returns the names of the methods that an application accepts, and the URLs that start them.
+    pub(super) fn method_links(
+        &self,
+        request: &EndpointRequest,
+        purpose: &Purpose<'_>,
+        except: Option<&str>,
+    ) -> Vec<(String, String)> {
+        let start = self.start_url(&purpose.flow, request.now);
+        let link = |method: &dyn LoginMethod| {
+            let id = url::form_urlencoded::byte_serialize(method.id().as_bytes());
+            let url = format!("{start}&connector_id={}", id.collect::<String>());
+            (method.name().to_owned(), url)
+        };
+        self.methods.besides(&purpose.protected.application, except).map(link).collect()
     }
 
     /// Refuses a login to an application that accepts none of the configured login methods.

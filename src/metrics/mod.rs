@@ -26,6 +26,12 @@ pub(crate) fn evaluation(outcome: &'static str) {
     increment("tower_access_evaluations_total", ("outcome", outcome));
 }
 
+/// Counts a step of a mail with a code: that it was queued, an attempt that is repeated, and the
+/// outcome.
+pub(crate) fn mail(outcome: &'static str) {
+    increment("tower_access_mails_total", ("outcome", outcome));
+}
+
 /// Counts a refused token.
 pub(crate) fn token_refused(reason: &'static str) {
     increment("tower_access_tokens_refused_total", ("reason", reason));

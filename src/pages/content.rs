@@ -6,6 +6,8 @@ use std::borrow::Cow;
 pub enum Page<'a> {
     /// Asks for the email address.
     SignIn(SignIn<'a>),
+    /// Offers the login methods of an application.
+    ChooseMethod(ChooseMethod<'a>),
     /// Asks for the code that was emailed.
     EnterCode(EnterCode<'a>),
     /// Refuses an authenticated user.
@@ -53,6 +55,39 @@ pub struct SignIn<'a> {
     pub error: Option<&'a str>,
     /// What the user has to know before the login: that the return URL was shortened.
     pub notice: Option<&'a str>,
+    /// The other login methods that the application accepts.
+    pub other_methods: &'a [MethodLink<'a>],
+}
+
+/// Offers the login methods of an application, none of which has a page of its own.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct ChooseMethod<'a> {
+    /// The name of the application.
+    pub application: &'a str,
+    /// The requested host.
+    pub host: &'a str,
+    /// The login methods: at least one.
+    pub methods: &'a [MethodLink<'a>],
+    /// What the user has to know before the login: that the return URL was shortened.
+    pub notice: Option<&'a str>,
+}
+
+/// A login method to choose.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct MethodLink<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The URL that starts the login.
+    pub url: &'a str,
+}
+
+impl<'a> From<&'a (String, String)> for MethodLink<'a> {
+    /// Takes the name and the URL.
+    fn from((name, url): &'a (String, String)) -> Self {
+        Self { name, url }
+    }
 }
 
 /// Asks for the code that was emailed.

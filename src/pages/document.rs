@@ -1,8 +1,8 @@
 use askama::Template;
 
 use super::content::{
-    ApproveClient, CodeError, Continue, Denied, EnterCode, Forbidden, Page, Problem, Sessions,
-    SignIn, SignOut, SignedOut,
+    ApproveClient, ChooseMethod, CodeError, Continue, Denied, EnterCode, Forbidden, Page, Problem,
+    Sessions, SignIn, SignOut, SignedOut,
 };
 
 /// Renders the page as a complete HTML document.
@@ -10,6 +10,7 @@ use super::content::{
 pub fn render(page: &Page<'_>) -> String {
     let document = match page {
         Page::SignIn(page) => SignInDocument { page }.render(),
+        Page::ChooseMethod(page) => ChooseMethodDocument { page }.render(),
         Page::EnterCode(page) => EnterCodeDocument { page }.render(),
         Page::Denied(page) => DeniedDocument { page }.render(),
         Page::Forbidden(page) => ForbiddenDocument { page }.render(),
@@ -31,6 +32,12 @@ pub fn render(page: &Page<'_>) -> String {
 #[template(path = "sign_in.html")]
 struct SignInDocument<'a> {
     page: &'a SignIn<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "choose_method.html")]
+struct ChooseMethodDocument<'a> {
+    page: &'a ChooseMethod<'a>,
 }
 
 #[derive(Template)]

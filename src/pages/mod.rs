@@ -44,8 +44,8 @@ mod tests;
 use std::fmt;
 
 pub use self::content::{
-    ApproveClient, CodeError, Continue, Denied, EnterCode, Forbidden, Page, Problem, SessionEntry,
-    Sessions, SignIn, SignOut, SignedOut,
+    ApproveClient, ChooseMethod, CodeError, Continue, Denied, EnterCode, Forbidden, MethodLink,
+    Page, Problem, SessionEntry, Sessions, SignIn, SignOut, SignedOut,
 };
 pub use self::document::render;
 #[cfg(feature = "proxy")]

@@ -131,6 +131,7 @@ fn sign_in_carries_the_form() {
         email: Some("ann@example.com"),
         error: None,
         notice: None,
+        other_methods: &[],
     }));
     assert_eq!(between(&html, "<title>", "</title>"), "Sign in ・ Wiki");
     assert!(html.contains("<h1>Log in to Wiki</h1>"));
@@ -246,6 +247,7 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
         is_current,
     };
     let entries: &[_] = Vec::leak(vec![entry(true, Some(text)), entry(false, None)]);
+    let methods: &[_] = Vec::leak(vec![MethodLink { name: text, url }; 2]);
     let mut pages = vec![Page::SignOut(SignOut { action: url }), Page::ClientApproved];
     for some in [true, false] {
         let text_if = some.then_some(text);
@@ -260,6 +262,13 @@ fn pages<'a>(text: &'a str, url: &'a str) -> Vec<Page<'a>> {
                 connector_id: text,
                 email: text_if,
                 error: text_if,
+                notice: text_if,
+                other_methods: if some { methods } else { &[] },
+            }),
+            Page::ChooseMethod(ChooseMethod {
+                application: text,
+                host: text,
+                methods,
                 notice: text_if,
             }),
             Page::Continue(Continue { title: text, message: text, url, is_immediate: some }),

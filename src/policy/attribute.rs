@@ -76,7 +76,7 @@ fn compare_text(operand: &TextOperand, texts: &Texts, facts: &Facts<'_>) -> Trut
         }
         Attribute::Organization => {
             compare_for_user(facts, Fact::Organizations, provider, |person| match name {
-                None => any(person.organizations.as_deref(), |one| in_lower_case(&one.name, has)),
+                None => organization(person, has),
                 Some(organization) => team(person, organization, has),
             })
         }
@@ -145,12 +145,18 @@ fn claimed(claimed: ClaimMatch) -> Option<bool> {
     }
 }
 
+fn organization(person: &Attributes, has: impl Fn(&str) -> bool) -> Option<bool> {
+    let found = any(person.organizations.as_deref(), |one| in_lower_case(&one.name, &has));
+    found.filter(|found| *found || !person.organizations_are_partial)
+}
+
 /// An organization may be listed more than once, with different teams.
 fn team(person: &Attributes, organization: &str, has: impl Fn(&str) -> bool) -> Option<bool> {
     let is_it = |name: &str| name == organization;
-    let mut is_member = Some(false);
+    let (mut is_listed, mut is_member) = (false, Some(false));
     for one in person.organizations.as_deref()? {
         if in_lower_case(&one.name, is_it) {
+            is_listed = true;
             match any(one.teams.as_deref(), |team| in_lower_case(team, &has)) {
                 Some(false) => {}
                 Some(true) => return Some(true),
@@ -158,7 +164,7 @@ fn team(person: &Attributes, organization: &str, has: impl Fn(&str) -> bool) -> 
             }
         }
     }
-    is_member
+    is_member.filter(|_| is_listed || !person.organizations_are_partial)
 }
 
 /// Only identity providers of type `cloudflare` report accounts.

@@ -4,7 +4,6 @@
 //! master secret with its own label, so no key has two purposes.
 
 mod master;
-#[cfg(feature = "config")]
 mod text;
 
 use std::fmt;
@@ -16,7 +15,6 @@ use subtle::ConstantTimeEq;
 
 pub use self::master::MasterSecret;
 pub(crate) use self::master::{Seal, SealError, equal, tag};
-#[cfg(feature = "config")]
 pub use self::text::SecretText;
 use crate::random::to_hex;
 

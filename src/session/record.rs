@@ -6,11 +6,13 @@
 //! | --- | --- | --- |
 //! | none | `login_method`, the id of the one-time PIN | yes |
 //! | 2 | `attributes`, which include the login method | no: the user logs in again there |
+//! | 3 | the same, and the `account` at the provider | no |
 //!
 //! A login by one-time PIN is written without a version: its attributes follow from its id. Any other
 //! login must not be read by a node that supports one-time PINs only, because it would treat the user
-//! as having no groups. Its record therefore lacks the field that such a node requires. Records of
-//! later versions are ignored.
+//! as having no groups. Its record therefore lacks the field that such a node requires. A login with an
+//! account must not be read by a node that would not ask the provider again. Records of later versions
+//! are ignored.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use uuid::{Builder, Uuid};
 use crate::clock::Timestamp;
 use crate::facts::Person;
 use crate::identity::{Attributes, Email, LoginMethod};
+
+use super::account::{ProviderAccount, RefreshTimes, SessionAccount};
 
 /// A user's login, as stored.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -72,6 +76,21 @@ impl Session {
         &self.login.attributes
     }
 
+    /// Returns the account at the provider.
+    pub(crate) fn account(&self) -> Option<&SessionAccount> {
+        self.login.account.as_deref()
+    }
+
+    /// Returns when the provider is asked again; `None` if never.
+    pub(crate) fn refresh(&self) -> Option<RefreshTimes> {
+        self.account()?.refresh
+    }
+
+    /// Returns whether the provider has not confirmed the user for too long.
+    pub(crate) fn is_unconfirmed(&self, now: Timestamp) -> bool {
+        self.refresh().is_some_and(|refresh| refresh.is_expired(now))
+    }
+
     /// Returns whether the session is past its own recorded idle end.
     pub(crate) fn is_idle(&self, now: Timestamp) -> bool {
         self.idle_until.is_some_and(|end| end <= now.as_unix_seconds())
@@ -100,20 +119,48 @@ pub(crate) struct SessionLogin {
     pub(crate) method: LoginMethod,
     /// Includes the login method.
     attributes: Arc<Attributes>,
+    account: Option<Box<SessionAccount>>,
 }
 
 impl SessionLogin {
     /// Drops the largest parts of attributes with more than [`MAX_ATTRIBUTES`] bytes of JSON; these
     /// are missing facts. A part is never truncated: half a list would say that a user is not in a
     /// group.
-    pub(super) fn new(method: LoginMethod, mut attributes: Attributes) -> Self {
+    pub(super) fn new(
+        method: LoginMethod,
+        mut attributes: Attributes,
+        account: Option<SessionAccount>,
+    ) -> Self {
         attributes.login_method = Some(method.clone());
         let attributes = Arc::new(bounded(attributes));
-        Self { method, attributes }
+        Self { method, attributes, account: account.map(Box::new) }
+    }
+
+    /// Returns a login with the attributes that its provider has confirmed. The ids at the provider
+    /// stay, because the session is found by them.
+    pub(super) fn confirmed(
+        login: &Self,
+        attributes: Attributes,
+        account: &ProviderAccount,
+        times: RefreshTimes,
+    ) -> Self {
+        let stored = login.account.as_deref().map(|stored| stored.confirmed(account, times));
+        Self::new(login.method.clone(), attributes, stored)
+    }
+
+    pub(super) fn attributes(&self) -> &Attributes {
+        &self.attributes
+    }
+
+    /// Sets when the provider is asked again.
+    pub(super) fn set_refresh(&mut self, times: RefreshTimes) {
+        if let Some(account) = &mut self.account {
+            account.refresh = Some(times);
+        }
     }
 
     fn is_one_time_pin(&self) -> bool {
-        *self.attributes == Attributes::one_time_pin(&self.method.id)
+        self.account.is_none() && *self.attributes == Attributes::one_time_pin(&self.method.id)
     }
 }
 
@@ -126,6 +173,8 @@ struct LoginFields {
     login_method: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     attributes: Option<Attributes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<Box<SessionAccount>>,
 }
 
 impl From<SessionLogin> for LoginFields {
@@ -133,8 +182,14 @@ impl From<SessionLogin> for LoginFields {
         if login.is_one_time_pin() {
             return Self { login_method: Some(login.method.id), ..Self::default() };
         }
+        let version = if login.account.is_some() { VERSION_WITH_ACCOUNT } else { VERSION };
         let attributes = Arc::unwrap_or_clone(login.attributes);
-        Self { version: Some(VERSION), login_method: None, attributes: Some(attributes) }
+        Self {
+            version: Some(version),
+            login_method: None,
+            attributes: Some(attributes),
+            account: login.account,
+        }
     }
 }
 
@@ -142,19 +197,17 @@ impl TryFrom<LoginFields> for SessionLogin {
     type Error = UnknownVersion;
 
     fn try_from(fields: LoginFields) -> Result<Self, UnknownVersion> {
-        let attributes = match fields {
-            LoginFields { version: None, login_method: Some(id), attributes: None } => {
-                Attributes::one_time_pin(&id)
+        let LoginFields { version, login_method, attributes, account } = fields;
+        let (attributes, account) = match (version, login_method, attributes, account) {
+            (None, Some(id), None, None) => (Attributes::one_time_pin(&id), None),
+            (Some(VERSION), None, Some(attributes), None) => (attributes, None),
+            (Some(VERSION_WITH_ACCOUNT), None, Some(attributes), Some(account)) => {
+                (attributes, Some(account))
             }
-            LoginFields {
-                version: Some(VERSION),
-                login_method: None,
-                attributes: Some(attributes),
-            } => attributes,
             _ => return Err(UnknownVersion),
         };
         let method = attributes.login_method.clone().ok_or(UnknownVersion)?;
-        Ok(Self { method, attributes: Arc::new(attributes) })
+        Ok(Self { method, attributes: Arc::new(attributes), account })
     }
 }
 
@@ -206,5 +259,7 @@ pub(super) fn user_id(issuer: &str, email: &Email) -> String {
 
 /// The version of records that store attributes.
 const VERSION: u32 = 2;
+/// The version of records that store an account as well.
+const VERSION_WITH_ACCOUNT: u32 = 3;
 /// In bytes of JSON: several hundred groups.
 const MAX_ATTRIBUTES: usize = 16 * 1024;

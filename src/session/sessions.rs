@@ -11,14 +11,17 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::identity::{Attributes, Email, LoginMethod};
 use crate::random::{Random, to_hex};
-use crate::secret::sha256;
+use crate::secret::{MasterSecret, SealError, sha256};
 use crate::store::{Store, StoreError};
+use crate::util::changes::Changes;
 use crate::util::deferred::Deferred;
 
-use super::account::ProviderAccount;
-use super::attributes::SessionAttributes;
+use super::account::{ProviderAccount, RefreshTimes, SessionAccount};
+use super::attributes::{KnownAttributes, SessionAttributes};
 use super::idle::IdleLimits;
+use super::provider_tokens::{ProviderTokens, can_refresh};
 use super::record::{Session, SessionLogin, user_id};
+use super::{account_index, refresh_index};
 
 /// The input for a new session.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct NewSession<'a> {
     pub(crate) attributes: Attributes,
     /// The account at the provider; `None` for a login method without accounts.
     pub(crate) account: Option<ProviderAccount>,
+    /// How often the provider is asked again; `None` if never.
+    pub(crate) refresh_interval: Option<Duration>,
     pub(crate) address: Option<IpAddr>,
     pub(crate) browser: Option<String>,
     /// The session ends after this time without a request.
@@ -39,20 +44,33 @@ pub(crate) struct NewSession<'a> {
 /// The sessions of a deployment.
 #[derive(Clone, Debug)]
 pub(crate) struct Sessions {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     random: Arc<dyn Random>,
+    pub(super) tokens: ProviderTokens,
     idle_limits: Arc<IdleLimits>,
-    attributes: Arc<SessionAttributes>,
+    pub(super) attributes: Arc<SessionAttributes>,
+    /// Makes open responses be judged again.
+    pub(super) changes: Arc<Changes>,
 }
 
 impl Sessions {
-    pub(crate) fn new(store: Arc<dyn Store>, random: Arc<dyn Random>) -> Self {
-        Self {
+    /// Creates the sessions of a store. The tokens of identity providers are sealed with the master
+    /// secret.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        random: Arc<dyn Random>,
+        master: &MasterSecret,
+        changes: Arc<Changes>,
+    ) -> Result<Self, SealError> {
+        let seal = master.seal("tokens of identity providers")?;
+        Ok(Self {
+            tokens: ProviderTokens::new(Arc::clone(&store), Arc::clone(&random), seal),
             store,
             random,
             idle_limits: Arc::new(IdleLimits::new()),
             attributes: Arc::new(SessionAttributes::new()),
-        }
+            changes,
+        })
     }
 
     /// Returns whether an earlier idle limit has ended the session.
@@ -92,18 +110,28 @@ impl Sessions {
             issuer,
             login_method,
             attributes,
-            account: _,
+            account,
+            refresh_interval,
             address,
             browser,
             max_idle,
         } = start;
         let mut id = [0; 12];
         self.random.fill(&mut id).map_err(StoreError::new)?;
+        let id = URL_SAFE_NO_PAD.encode(id);
+        let stored_account = match &account {
+            Some(account) => {
+                let interval = refresh_interval.filter(|_| can_refresh(account));
+                let times = interval.map(|interval| RefreshTimes::confirmed(now, interval));
+                Some(SessionAccount::new(account, times).map_err(StoreError::new)?)
+            }
+            None => None,
+        };
         let session = Session {
-            id: URL_SAFE_NO_PAD.encode(id),
+            id,
             user_id: user_id(issuer, &email),
             email,
-            login: SessionLogin::new(login_method, attributes),
+            login: SessionLogin::new(login_method, attributes, stored_account),
             started_at: now.as_unix_seconds(),
             ends_at: now.plus(lifetime).as_unix_seconds(),
             address,
@@ -116,6 +144,15 @@ impl Sessions {
         // Index first: a session that is not in the index could not be revoked.
         let person = user_key(&session.email);
         self.store.put_member(&person, &session.id, Bytes::new(), lifetime).await?;
+        if let (Some(account), Some(stored)) = (&account, session.account()) {
+            let of_method = (session.login_method(), stored);
+            account_index::insert(&*self.store, of_method, &session.id, lifetime).await?;
+            if let Some(times) = stored.refresh {
+                let entry = (session.login_method(), times);
+                refresh_index::put(&*self.store, &session.id, entry, lifetime).await?;
+            }
+            self.tokens.insert(&session.id, account, lifetime).await?;
+        }
         self.store.put(&key(&session.id), record.into(), lifetime).await?;
         Ok(session)
     }
@@ -186,11 +223,18 @@ impl Sessions {
         email: &Email,
         now: Timestamp,
         may_wait: bool,
-    ) -> Result<Option<Arc<Attributes>>, Deferred> {
-        self.attributes.look_up((id, email), now, may_wait, || {
+    ) -> Result<Option<KnownAttributes>, Deferred> {
+        let read = || {
             let (sessions, id) = (self.clone(), id.to_owned());
             async move { sessions.get(&id, now).await }
-        })
+        };
+        let changes = Arc::clone(&self.changes);
+        self.attributes.look_up((id, email), now, may_wait, read, move || changes.notify())
+    }
+
+    /// Returns the attributes of a session whose record was just read.
+    pub(crate) fn attributes_of(&self, session: &Session, now: Timestamp) -> KnownAttributes {
+        self.attributes.of(session, now)
     }
 
     /// Removes the session with this id, and returns it.
@@ -199,12 +243,18 @@ impl Sessions {
         let session = record.and_then(|record| Session::read(id, &record));
         if let Some(session) = &session {
             self.store.take_member(&user_key(&session.email), id).await?;
+            if let Some(account) = session.account() {
+                self.tokens.remove(id).await?;
+                let of_method = (session.login_method(), account);
+                account_index::remove(&*self.store, of_method, id).await?;
+                refresh_index::remove(&*self.store, id).await?;
+            }
         }
         Ok(session)
     }
 }
 
-fn key(id: &str) -> String {
+pub(super) fn key(id: &str) -> String {
     format!("session/{id}")
 }
 

@@ -11,6 +11,7 @@ use super::{NewSession, Sessions};
 use crate::clock::{ManualClock, Timestamp};
 use crate::identity::{Attributes, ClaimValues, Email, LoginMethod, ProviderGroup};
 use crate::random::SystemRandom;
+use crate::secret::MasterSecret;
 use crate::store::{MemoryStore, Store, StoreError};
 
 /// What versions wrote that knew one-time PINs alone, to the byte.
@@ -48,7 +49,9 @@ fn world() -> World {
     let clock = Arc::new(ManualClock::new(NOW));
     let store = Arc::new(MemoryStore::new(clock, 1_000));
     let shared: Arc<dyn Store> = Arc::<MemoryStore>::clone(&store);
-    World { store, sessions: Sessions::new(shared, Arc::new(SystemRandom)) }
+    let master = MasterSecret::from_bytes([7; 32]);
+    let sessions = Sessions::new(shared, Arc::new(SystemRandom), &master, Arc::default());
+    World { store, sessions: sessions.unwrap() }
 }
 
 fn ada() -> Email {
@@ -78,6 +81,7 @@ async fn started(world: &World, login_method: LoginMethod, attributes: Attribute
         login_method,
         attributes,
         account: None,
+        refresh_interval: None,
         address: None,
         browser: None,
         max_idle: None,
@@ -240,11 +244,11 @@ async fn more_attributes_than_a_record_holds_are_unknown_as_a_whole() {
 /// Asks as a request does: it waits once.
 async fn known(world: &World, id: &str, email: &Email, now: Timestamp) -> Option<Attributes> {
     match world.sessions.attributes(id, email, now, true) {
-        Ok(known) => known.as_deref().cloned(),
+        Ok(known) => known.and_then(|known| known.at(now)).as_deref().cloned(),
         Err(wait) => {
             wait.await;
             let known = world.sessions.attributes(id, email, now, false);
-            known.unwrap_or_default().as_deref().cloned()
+            known.ok().flatten().and_then(|known| known.at(now)).as_deref().cloned()
         }
     }
 }
@@ -281,7 +285,9 @@ async fn where_the_store_fails_nothing_is_known_until_it_answers_again() {
     let attributes = SessionAttributes::new();
     let (id, email) = (session.id.clone(), ada());
     let look = |now, may_wait, found: Result<Option<Session>, StoreError>| {
-        attributes.look_up((&id, &email), now, may_wait, || async move { found })
+        let found = found.map_err(|error| error.to_string());
+        let read = || std::future::ready(found.clone().map_err(StoreError::new));
+        attributes.look_up((&id, &email), now, may_wait, read, || {})
     };
     let wait = look(NOW, true, Err(StoreError::new("away"))).unwrap_err();
     wait.await;
@@ -290,5 +296,6 @@ async fn where_the_store_fails_nothing_is_known_until_it_answers_again() {
     assert!(matches!(look(NOW, true, Ok(Some(session.clone()))), Ok(None)));
     let later = NOW.plus(Duration::from_secs(2));
     look(later, true, Ok(Some(session.clone()))).unwrap_err().await;
-    assert_eq!(look(later, false, Ok(None)).unwrap().as_ref(), Some(session.attributes()));
+    let known = look(later, false, Ok(None)).unwrap().unwrap();
+    assert_eq!(known.at(later).as_ref(), Some(session.attributes()));
 }

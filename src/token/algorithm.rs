@@ -88,3 +88,74 @@ impl Algorithms {
         }
     }
 }
+
+/// The algorithm of a key: an [`Algorithm`], or one that only keys of identity providers may have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum KeyAlgorithm {
+    Common(Algorithm),
+    Rs384,
+    Rs512,
+    Ps384,
+    Ps512,
+    Es384,
+    Es512,
+}
+
+impl KeyAlgorithm {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "RS384" => Self::Rs384,
+            "RS512" => Self::Rs512,
+            "PS384" => Self::Ps384,
+            "PS512" => Self::Ps512,
+            "ES384" => Self::Es384,
+            "ES512" => Self::Es512,
+            name => Self::Common(Algorithm::from_name(name)?),
+        })
+    }
+
+    /// Returns the hash function of the signature, which is also that of `at_hash` (OpenID Connect
+    /// Core, section 3.1.3.6).
+    #[cfg(feature = "oidc")]
+    pub(crate) fn digest(self) -> &'static aws_lc_rs::digest::Algorithm {
+        use aws_lc_rs::digest::{SHA256, SHA384, SHA512};
+        match self {
+            Self::Common(Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256) => &SHA256,
+            Self::Rs384 | Self::Ps384 | Self::Es384 => &SHA384,
+            Self::Rs512 | Self::Ps512 | Self::Es512 => &SHA512,
+            // Ed25519 hashes with SHA-512.
+            Self::Common(Algorithm::EdDsa) => &SHA512,
+        }
+    }
+}
+
+/// The algorithms whose keys are accepted from a key set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum KeyAlgorithms {
+    /// For tokens of an Access issuer.
+    Allowed(Algorithms),
+    /// For tokens of an identity provider: every algorithm, as the key says.
+    #[cfg(feature = "oidc")]
+    OfProvider,
+}
+
+impl KeyAlgorithms {
+    pub(crate) fn allows(self, algorithm: KeyAlgorithm) -> bool {
+        match (self, algorithm) {
+            (Self::Allowed(algorithms), KeyAlgorithm::Common(algorithm)) => {
+                algorithms.allows(algorithm)
+            }
+            (
+                Self::Allowed(_),
+                KeyAlgorithm::Rs384
+                | KeyAlgorithm::Rs512
+                | KeyAlgorithm::Ps384
+                | KeyAlgorithm::Ps512
+                | KeyAlgorithm::Es384
+                | KeyAlgorithm::Es512,
+            ) => false,
+            #[cfg(feature = "oidc")]
+            (Self::OfProvider, _) => true,
+        }
+    }
+}

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, KeyAlgorithm};
 use super::claims::{Claims, Text, UnusableClaims, present};
 use super::error::{TokenError, TokenErrorKind};
 use super::keys::KeySet;
@@ -14,7 +14,7 @@ use super::keys::KeySet;
 #[derive(Debug)]
 pub(crate) struct Jws<'a> {
     key_id: Box<str>,
-    algorithm: Algorithm,
+    algorithm: KeyAlgorithm,
     /// The signed text of header and payload.
     signing_input: &'a str,
     /// Claims and signature, decoded into one buffer.
@@ -29,12 +29,33 @@ impl<'a> Jws<'a> {
 
     /// Parses a token of at most `most` bytes: a token in a body may be large.
     pub(crate) fn parse_within(token: &'a str, most: usize) -> Result<Self, TokenError> {
+        let usual = |name: &str| Algorithm::from_name(name).map(KeyAlgorithm::Common);
+        Self::parse_by(token, most, &["jwt"], usual)
+    }
+
+    /// Parses a token of an identity provider, of one of these types or without one. All algorithms are
+    /// known.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn parse_of_provider(
+        token: &'a str,
+        most: usize,
+        types: &[&str],
+    ) -> Result<Self, TokenError> {
+        Self::parse_by(token, most, types, KeyAlgorithm::from_name)
+    }
+
+    fn parse_by(
+        token: &'a str,
+        most: usize,
+        types: &[&str],
+        algorithm: impl Fn(&str) -> Option<KeyAlgorithm>,
+    ) -> Result<Self, TokenError> {
         let [header, payload, signature] = segments(token, most)?;
         let signing_input =
             token.get(..header.len() + 1 + payload.len()).ok_or(TokenErrorKind::Segments)?;
         let mut decoded = Vec::with_capacity(token.len() * 3 / 4 + 3);
         decode(header, &mut decoded)?;
-        let (key_id, algorithm) = read_header(&decoded)?;
+        let (key_id, algorithm) = read_header(&decoded, types, algorithm)?;
         decoded.clear();
         decode(payload, &mut decoded)?;
         let payload_length = decoded.len();
@@ -45,6 +66,12 @@ impl<'a> Jws<'a> {
     /// Returns the id of the key that the token names.
     pub(crate) fn key_id(&self) -> &str {
         &self.key_id
+    }
+
+    /// Returns the algorithm of the key, once the signature was verified.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
     }
 
     /// Returns the claims of our own token if one of these keys signed it; the claims are
@@ -86,6 +113,12 @@ impl<'a> Jws<'a> {
 /// of a signature check.
 pub(crate) fn unverified_claims(token: &str) -> Option<Claims> {
     Claims::parse_foreign(&payload(token).ok()?).ok().map(|(claims, _)| claims)
+}
+
+/// Returns the unverified payload of a token. Never trust it: it only shows whom a token is for.
+#[cfg(feature = "oidc")]
+pub(crate) fn unverified_payload(token: &str) -> Option<Vec<u8>> {
+    payload(token).ok()
 }
 
 /// Returns the unverified issue and expiry times of a token, in seconds. They are parsed on their
@@ -140,7 +173,11 @@ fn segments(token: &str, most: usize) -> Result<[&str; 3], TokenError> {
     }
 }
 
-fn read_header(json: &[u8]) -> Result<(Box<str>, Algorithm), TokenError> {
+fn read_header(
+    json: &[u8],
+    types: &[&str],
+    algorithm: impl Fn(&str) -> Option<KeyAlgorithm>,
+) -> Result<(Box<str>, KeyAlgorithm), TokenError> {
     // Serde would also accept the members as a list.
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(TokenErrorKind::Header.into());
@@ -150,10 +187,11 @@ fn read_header(json: &[u8]) -> Result<(Box<str>, Algorithm), TokenError> {
     if header.crit.is_some() || header.b64.is_some() || header.zip.is_some() {
         return Err(TokenErrorKind::Critical.into());
     }
-    if header.typ.is_some_and(|Text(typ)| !typ.eq_ignore_ascii_case("jwt")) {
+    let is_known = |typ: &str| types.iter().any(|known| typ.eq_ignore_ascii_case(known));
+    if header.typ.is_some_and(|Text(typ)| !is_known(&typ)) {
         return Err(TokenErrorKind::MediaType.into());
     }
-    let algorithm = header.alg.and_then(|Text(name)| Algorithm::from_name(&name));
+    let algorithm = header.alg.and_then(|Text(name)| algorithm(&name));
     let algorithm = algorithm.ok_or(TokenErrorKind::Algorithm)?;
     let key_id = header.kid.map(|Text(id)| id).filter(|id| !id.is_empty());
     let key_id = key_id.ok_or(TokenErrorKind::NoKeyId)?;

@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 
 use super::fetch::{Fetch, FetchFuture, HttpError, Reply, Request};
@@ -45,6 +46,20 @@ impl Fetch for HttpClient {
             request = request.body(body);
         }
         Box::pin(read_reply(request, max_reply_bytes, takes_any_status))
+    }
+}
+
+/// Reads certificate authorities from PEM: at least one.
+pub(crate) fn read_authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, HttpError> {
+    let authorities = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    match authorities {
+        Ok(authorities) if authorities.is_empty() => {
+            Err(HttpError::SetUp("the certificate authorities contain no certificate".into()))
+        }
+        Ok(authorities) => Ok(authorities),
+        Err(error) => {
+            Err(HttpError::SetUp(format!("the certificate authorities cannot be read: {error:?}")))
+        }
     }
 }
 

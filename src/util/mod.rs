@@ -1,5 +1,6 @@
 //! Small tools that several modules share.
 
+pub(crate) mod breaker;
 pub(crate) mod changes;
 pub(crate) mod deferred;
 #[cfg_attr(not(feature = "http-client"), allow(dead_code, reason = "nothing implements it then"))]

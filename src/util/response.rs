@@ -45,6 +45,14 @@ pub(crate) fn json(status: StatusCode, text: Bytes) -> ResponseBytes {
     response
 }
 
+/// Returns XML text of this media type.
+#[cfg(feature = "saml")]
+pub(crate) fn xml(status: StatusCode, text: String, kind: &'static str) -> ResponseBytes {
+    let mut response = json(status, text.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
 /// Removes the body for a response to HEAD. Not every server does so by itself, and an
 /// HTTP/2 client treats a body there as an error.
 pub(crate) fn without_body(mut response: ResponseBytes) -> ResponseBytes {

@@ -45,7 +45,7 @@ pub(crate) struct MailServer {
 
 impl MailServer {
     pub(crate) async fn start() -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/mail_server.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/mail_server.py");
         let mut process = Command::new("python3")
             .arg(script)
             .stdin(Stdio::piped())

@@ -114,8 +114,9 @@ fn pin() -> Value {
     json!({ "id": "pin", "type": "onetimepin", "name": "PIN", "config": {} })
 }
 
-fn okta() -> Value {
-    json!({ "id": "okta", "type": "okta", "name": "Okta", "config": {} })
+/// Of a type that does not exist here.
+fn linkedin() -> Value {
+    json!({ "id": "linkedin", "type": "linkedin", "name": "LinkedIn", "config": {} })
 }
 
 fn refusal(files: &[(&str, &str)]) -> String {
@@ -159,11 +160,24 @@ fn a_whole_account_is_carried_over() {
         config.access.definitions.lists().iter().map(|list| (&*list.name, list.len())).collect();
     assert_eq!(sizes, [("Board", 1), ("VPN", 1)]);
     assert_eq!(config.access.session_duration.unwrap().as_secs(), 72 * 3600);
-    let Role::Issuing { one_time_pin, team_domain, .. } = &config.access.role else { panic!() };
+    let Role::Issuing { one_time_pin: Some(one_time_pin), team_domain, .. } = &config.access.role
+    else {
+        panic!()
+    };
     assert_eq!((&*one_time_pin.id, team_domain), ("0d9c3a4e-0000-4000-8000-000000000001", &None));
     let [token] = &config.access.service_tokens[..] else { panic!() };
     assert_eq!((token.token_id(), token.enabled), ("3c2b1a09-8877-4665-8544-332211009988", false));
-    assert!(config.access().is_ok());
+    // The client secret of the identity provider is to be added.
+    let error = config.access().unwrap_err().to_string();
+    assert!(error.contains("/etc/access/1d9c3a4e-0000-4000-8000-000000000002-secret"), "{error}");
+    let secret = std::env::temp_dir().join(format!("tower-access-import-{}", std::process::id()));
+    std::fs::write(&secret, "hush\n").unwrap();
+    let yaml = import.yaml().replace(
+        "/etc/access/1d9c3a4e-0000-4000-8000-000000000002-secret",
+        &secret.display().to_string(),
+    );
+    assert!(Config::parse(&yaml, "import").unwrap().access().is_ok());
+    std::fs::remove_file(&secret).unwrap();
 
     for (url, email, expected) in [
         ("https://wiki.example.com/", "ada@example.com", Outcome::Allowed),
@@ -194,7 +208,7 @@ fn what_was_not_carried_over_is_listed() {
         "list `Board` (a5b29c3d4e6f40718293a4b5c6d7e8f9): items: `no` is not a valid email address",
         "list `Laptops` (c6c30d4e5f7041829304b5c6d7e8f9a0): type:",
         "service token `CI` (3c2b1a09-8877-4665-8544-332211009988): client_secret: exports contain no secrets, so the token is switched off; write `sha256:` and the output of `printf %s SECRET | sha256sum`",
-        "identity provider `Okta` (1d9c3a4e-0000-4000-8000-000000000002): type: this login method does not exist here",
+        "identity provider `Okta` (1d9c3a4e-0000-4000-8000-000000000002): config.client_secret: exports do not contain it",
         "organization `Acme`: auth_domain: this host cannot run the login",
         "organization `Acme`: login_design:",
         "ingress: exports do not contain your services",
@@ -362,7 +376,7 @@ fn cfg_04_settings_that_keep_people_out_are_not_lost() {
     let url = "https://wiki.example.com/";
     for (setting, expected) in [
         (json!({ "allowed_idps": [] }), Outcome::Allowed),
-        (json!({ "allowed_idps": ["okta"] }), Outcome::Denied),
+        (json!({ "allowed_idps": ["linkedin"] }), Outcome::Denied),
         (json!({ "allowed_idps": ["unknown"] }), Outcome::Denied),
         (json!({ "allowed_idps": "okta" }), Outcome::Denied),
         (json!({ "mfa_config": { "allowed_authenticators": ["totp"] } }), Outcome::Denied),
@@ -378,7 +392,7 @@ fn cfg_04_settings_that_keep_people_out_are_not_lost() {
         (json!({ "cors_headers": { "allow_all_origins": true } }), Outcome::Allowed),
         (json!({ "scim_config": { "enabled": true } }), Outcome::Allowed),
     ] {
-        let import = with(setting.clone(), &[pin(), okta()]);
+        let import = with(setting.clone(), &[pin(), linkedin()]);
         assert_eq!(
             outcome(&import, url, "ada@example.com"),
             expected,
@@ -386,7 +400,7 @@ fn cfg_04_settings_that_keep_people_out_are_not_lost() {
             import.yaml()
         );
     }
-    let import = with(json!({ "allowed_idps": ["okta", "pin"] }), &[pin(), okta()]);
+    let import = with(json!({ "allowed_idps": ["linkedin", "pin"] }), &[pin(), linkedin()]);
     let deployment = Deployment::parse(import.yaml(), "import").unwrap();
     let question = Question::new(url).with_email("ada@example.com".parse().unwrap());
     assert_eq!(deployment.explain(&question, NOW).outcome, Outcome::Allowed, "{}", import.yaml());

@@ -55,7 +55,10 @@ fn reads_the_file_of_the_documentation() {
     assert_eq!(config.ingress[2].hostname, None);
 
     let access = &config.access;
-    let Role::Issuing { team_domain, one_time_pin, mail, .. } = &access.role else { panic!() };
+    let Role::Issuing { team_domain, one_time_pin: Some(one_time_pin), mail, .. } = &access.role
+    else {
+        panic!()
+    };
     assert_eq!(team_domain.as_ref().unwrap().to_string(), "login.example.com");
     assert_eq!((one_time_pin.expires_in, one_time_pin.attempts), (Duration::from_secs(300), 3));
     let MailConfig::Smtp(smtp) = mail else { panic!() };

@@ -15,13 +15,16 @@ mod crossing;
 mod dead_ends;
 mod entry;
 mod foreign_cookies;
+mod github;
 mod indistinguishable;
+mod mail;
 mod mail_link;
 mod own_sessions;
 mod pasted_codes;
 mod pending_logins;
 mod pressure;
 mod race;
+mod saml;
 mod sessions;
 mod steps;
 #[path = "../support/mod.rs"]

@@ -1,6 +1,7 @@
 //! What the test programs share.
 #![allow(dead_code, unreachable_pub, reason = "every program uses a part of it")]
 
+pub mod github;
 pub mod ledger;
 pub mod log;
 pub mod mmdb;

@@ -78,6 +78,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         without: "",
     },
     Setting {
+        key: "auto_redirect_to_identity",
+        summary: "Whether users are redirected to the identity provider without a page on which they \
+                  choose it, if the application accepts only this login method.",
+        value: SettingValue::Switch {
+            get: |application| application.auto_redirect_to_identity,
+            set: |application, on| application.auto_redirect_to_identity = on,
+        },
+        default: "false",
+        example: "true",
+        is_cloudflares: true,
+        diff: DiffRule::None,
+        risk: None,
+        without: "users choose the login method on a page",
+    },
+    Setting {
         key: "session_duration",
         summary: "The lifetime of an application token; a policy's own duration takes precedence. With \
                   `0s` each page goes through the login again.",

@@ -35,10 +35,6 @@ pub(crate) const UNSUPPORTED: &[Unsupported] = &[
     ignored("logo_url", NO_LAUNCHER),
     ignored("tags", NO_LAUNCHER),
     ignored("use_clientless_isolation_app_launcher_url", NO_LAUNCHER),
-    ignored(
-        "auto_redirect_to_identity",
-        "the login starts at once, because there is one login method",
-    ),
     ignored("created_at", "a timestamp of Cloudflare's dashboard"),
     ignored("updated_at", "a timestamp of Cloudflare's dashboard"),
     ignored("uid", "an older name of `id`; write `id` if other settings refer to it"),

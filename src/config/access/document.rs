@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::application::{CanonicalHost, MAX_SESSION_DURATION, TeamDomain};
 use crate::config::facts::Facts;
+use crate::config::identity_provider::Provider;
 use crate::config::mail::MailConfig;
 use crate::config::one_time_pin::OneTimePin;
 use crate::config::schema::{Entries, Shape, Time, document, from_text, levels, millis};
@@ -66,12 +67,18 @@ document! {
         "strict_service_token_auth" strict_service_token_auth: bool {
             default: "true", example: "true",
         }
+        /// The identity providers by which users log in, as Cloudflare's objects. Then the one-time PIN is
+        /// offered only if it is one of them, or if `one_time_pin` is written.
+        "identity_providers" identity_providers: Entries<Provider> {
+            default: "none: users log in by one-time PIN",
+            example: "[ { name: Example Corp, type: oidc, config: { issuer_url: 'https://id.example.com', client_id: access, client_secret: '${ID_SECRET}' } } ]",
+        }
         /// The login by a code that is mailed.
         "one_time_pin" one_time_pin: OneTimePin {
             default: "the defaults of its keys", example: "{ expires_in: 10m }",
         }
         /// How codes reach users: `console`, or a mail server. Required if a policy has the decision
-        /// `allow`.
+        /// `allow` and users log in by one-time PIN.
         "mail" mail: MailConfig { default: "none", example: "console", }
         /// Rotation of the signing keys.
         "key_rotation" key_rotation: Rotation {

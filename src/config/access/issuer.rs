@@ -103,6 +103,7 @@ fn refuse_login(reader: &mut Reader, access: &NodeRef<'_>) {
     for key in [
         "team_domain",
         "transfer_host",
+        "identity_providers",
         "one_time_pin",
         "key_rotation",
         "external_evaluation",

@@ -1,10 +1,12 @@
 //! A file whose program issues tokens.
 
 use crate::config::application::{self, ReadApplication};
+use crate::config::identity_provider::{self, Providers};
 use crate::config::mail::MailConfig;
-use crate::config::one_time_pin;
+use crate::config::one_time_pin::{self, OneTimePin};
 use crate::config::reader::{NodeRef, Reader};
-use crate::config::settings::Role;
+use crate::config::schema::Field;
+use crate::config::settings::{OneTimePinConfig, Role};
 use crate::login::COMMAND_LINE_IS_AVAILABLE;
 use crate::policy::Decision;
 
@@ -19,12 +21,18 @@ pub(super) fn build(
 ) -> Role {
     check_team_domain(reader, &access);
     check_transfer_host(reader, &access, applications);
-    let one_time_pin = access.one_time_pin.value().unwrap_or_default();
-    let one_time_pin = one_time_pin::build(reader, place, one_time_pin);
-    application::check_login_methods(reader, applications, &[&one_time_pin.id]);
+    let providers = identity_provider::build(reader, place);
+    let one_time_pin = one_time_pin(reader, place, access.one_time_pin, &providers);
+    let pin_id = one_time_pin.as_ref().map(|pin| &*pin.id);
+    let others = providers.others.iter().map(|provider| &*provider.id);
+    let ids: Vec<&str> = pin_id.into_iter().chain(others).collect();
+    application::check_login_methods(reader, applications, &ids);
     let mut policies = applications.iter().flat_map(|read| &read.policies);
     let has_login = policies.any(|(_, policy)| policy.decision == Decision::Allow);
-    if has_login && !access.mail.is_written() {
+    if has_login && ids.is_empty() && reader.errors.is_empty() {
+        reader.error(place, "policies let users log in, but `identity_providers` is empty");
+    }
+    if has_login && one_time_pin.is_some() && !access.mail.is_written() {
         reader.required(
             place,
             &["mail"],
@@ -36,11 +44,50 @@ pub(super) fn build(
         team_domain: access.team_domain.value(),
         transfer_host: access.transfer_host.value().map(|host| host.0),
         one_time_pin,
+        identity_providers: providers.others,
         key_rotation: access.key_rotation.value().unwrap_or_default().into(),
         external_evaluation: access.external_evaluation.value().unwrap_or_default().into(),
         // Without a policy that needs a login, none is needed; an invalid one was reported.
         mail: access.mail.value().unwrap_or(MailConfig::Console),
     }
+}
+
+/// Builds the one-time PIN. A file that names identity providers has it if it is one of them, or if it has
+/// settings.
+fn one_time_pin(
+    reader: &mut Reader,
+    place: &NodeRef<'_>,
+    document: Field<OneTimePin>,
+    providers: &Providers<'_>,
+) -> Option<OneTimePinConfig> {
+    if providers.is_written && providers.one_time_pin.is_none() && !document.is_written() {
+        return None;
+    }
+    let document = document.value().unwrap_or_default();
+    let has_id = document.id.is_written();
+    let mut config = one_time_pin::build(reader, place, document);
+    if let Some((entry, id)) = &providers.one_time_pin {
+        if has_id && config.id != *id {
+            reader.error(
+                entry,
+                format_args!(
+                    "the one-time PIN has the id `{}` in `one_time_pin` and `{id}` here; write one of them",
+                    config.id
+                ),
+            );
+        }
+        config.id.clone_from(id);
+    }
+    if providers.others.iter().any(|provider| provider.id == config.id) {
+        reader.error(
+            place,
+            format_args!(
+                "an identity provider has the id of the one-time PIN, `{}`; give it another one",
+                config.id
+            ),
+        );
+    }
+    Some(config)
 }
 
 fn check_team_domain(reader: &mut Reader, access: &Access) {

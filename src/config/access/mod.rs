@@ -7,7 +7,6 @@ mod issuing;
 mod key_rotation;
 mod service_token;
 
-use crate::login::MethodSettings;
 use crate::policy::{Group, List};
 use crate::service_token::ServiceToken;
 
@@ -48,7 +47,8 @@ pub(super) fn build(
     // The store may define further service tokens while the program runs.
     let stored_service_tokens = tokens_are_ours && root.get("state").is_some();
     let login_methods = role.as_ref().and_then(Role::login_methods);
-    let login_method_ids = login_methods.as_ref().map(MethodSettings::ids);
+    let login_method_ids: Option<Vec<&str>> =
+        login_methods.map(|methods| methods.iter().map(|method| method.id).collect());
     let written = Parts {
         applications: &applications,
         reusable: &reusable,

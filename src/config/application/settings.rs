@@ -192,6 +192,7 @@ mod tests {
                 "7a1c0f5e9b3d2846e0517c9fa4b82d6310ff7e5589cc01a2d34b6e7f80912abc".parse().unwrap(),
             ),
             "allowed_idps" => it().allowed_login_method("onetimepin"),
+            "auto_redirect_to_identity" => it().auto_redirect_to_identity(),
             "session_duration" => it().session_duration(Duration::from_secs(8 * 3600)),
             "http_only_cookie_attribute" => it().insecure_cookie_for_scripts(),
             "same_site_cookie_attribute" => it().same_site_cookie(SameSite::Lax),

@@ -52,5 +52,5 @@ pub(super) fn collect_facts<B>(
     };
     let attributes = known.filter(|_| person.is_some());
     let facts = engine.sources.facts(&view, &application.policies, attributes);
-    Evidence { facts, service_token, credential }
+    Evidence { facts, service_token, credential, live_attributes: None }
 }

@@ -89,7 +89,7 @@ impl Engine {
     /// Authenticates a request, and prepares it for the inner service: removes identity headers and
     /// brings the path into canonical form.
     pub(crate) fn authenticate<B>(&self, request: &mut Request<B>) -> Authentication {
-        self.shared_state.follow();
+        self.shared_state.start_tasks();
         // First, on every path: nothing below may skip it.
         let in_place = self.role.verifies() && self.token_locations.header();
         let presented = PresentedCredentials::take(request.headers_mut(), in_place);

@@ -8,7 +8,7 @@ use crate::login::Keys;
 use crate::login::mail::MailDelivery;
 use crate::secret::MasterSecret;
 use crate::service_token::LiveServiceTokens;
-use crate::session::{Revocations, Sessions};
+use crate::session::{Revocations, SessionChanges, Sessions};
 use crate::store::{MemoryStore, Store};
 use crate::util::changes::Changes;
 
@@ -99,7 +99,7 @@ impl AccessBuilder {
         if let Some(login) = engine.login() {
             login.sessions.sync_idle_limits(engine.now()).await.map_err(ConfigError::new)?;
         }
-        engine.shared_state.follow();
+        engine.shared_state.start_tasks();
         Ok(access)
     }
 
@@ -178,7 +178,7 @@ impl AccessBuilder {
             None => MasterSecret::generate(&*self.options.random).map_err(ConfigError::new)?,
         };
         let (clock, random) = (Arc::clone(&self.options.clock), Arc::clone(&self.options.random));
-        let mail_delivery = Arc::new(MailDelivery::new(Arc::clone(&clock)));
+        let mail_delivery = Arc::new(MailDelivery::new(Arc::clone(&clock), Arc::clone(&random)));
         let changes = Arc::<Changes>::default();
         let revocations =
             Revocations::with_store(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&changes));
@@ -188,11 +188,16 @@ impl AccessBuilder {
             (clock, random, self.options.has_system_random),
             self.options.token_cache_bytes,
         );
+        let random = Arc::clone(&self.options.random);
+        let changes = Arc::clone(shared_state.changes());
+        let sessions = Sessions::new(Arc::clone(&store), random, &master, changes);
+        let sessions = sessions.map_err(ConfigError::new)?;
         if is_shared {
-            shared_state.set_followed_store(Arc::clone(&store));
+            let changes = SessionChanges::new(sessions.clone(), Arc::clone(&shared_state.clock));
+            shared_state.set_followed_store(Arc::clone(&store), changes);
         }
         Ok(EngineState {
-            sessions: Sessions::new(Arc::clone(&store), Arc::clone(&self.options.random)),
+            sessions,
             store,
             issuer: Arc::new(Issuer::new(keys, kept)),
             keys: Arc::new(Keys::derive(&master).map_err(ConfigError::new)?),

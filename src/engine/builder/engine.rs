@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::application::{Application, Applications, CanonicalHost, TeamDomain};
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::metadata::SignedMetadata;
-use crate::login::{CommandLine, Evaluations, Login};
+use crate::login::{CommandLine, Evaluations, Login, MethodContext, Refreshes};
 use crate::policy::{Definitions, Rule, restrictive_rules};
 use crate::service_token::LiveServiceTokens;
 use crate::util::suggest::closest;
@@ -93,6 +93,9 @@ impl AccessBuilder {
             &shared_state.random,
         )
         .map_err(ConfigError::new)?;
+        let context = MethodContext { clock: &shared_state.clock, random: &shared_state.random };
+        let methods =
+            self.login_methods.build(Arc::clone(&mailer), &context).map_err(ConfigError::new)?;
         let login = Login {
             sources: Arc::clone(&parts.sources),
             directory: Arc::clone(&parts.applications),
@@ -103,7 +106,10 @@ impl AccessBuilder {
             evaluations,
             revocations: Arc::clone(&shared_state.revocations),
             lifetimes: self.lifetimes,
-            methods: self.login_methods.build(mailer),
+            refreshes: Refreshes::new(&methods),
+            methods,
+            mailer,
+            mail_template: Arc::new(self.mail_template),
             store,
             random: Arc::clone(&shared_state.random),
             mail_delivery,
@@ -130,14 +136,17 @@ impl AccessBuilder {
         }
     }
 
-    /// Returns the mailer. It is optional if no policy lets users log in.
+    /// Returns the mailer. It is optional if no policy lets users log in by one-time PIN.
     fn take_mailer(&mut self, applications: &Applications) -> Result<Arc<dyn Mailer>, ConfigError> {
         match self.mailer.take() {
             Some(mailer) => Ok(mailer),
-            None if applications.has_login() => Err(ConfigError::new(
-                "policies let users log in, but no mailer delivers their codes: set `mailer` \
-                 (`ConsoleMailer` prints them, for development)",
-            )),
+            None if applications.has_login() && self.login_methods.one_time_pin.is_some() => {
+                Err(ConfigError::new(
+                    "policies let users log in, but no mailer delivers their codes: set `mailer` \
+                     (`ConsoleMailer` prints them, for development), or remove the one-time PIN with \
+                     `without_one_time_pin`",
+                ))
+            }
             None => Ok(Arc::new(NoMailer)),
         }
     }

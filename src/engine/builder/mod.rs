@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::application::{CanonicalHost, MAX_SESSION_DURATION, TeamDomain};
 use crate::facts::ExternalEvaluation;
 use crate::issuer::{KeyRotation, SigningKey};
-use crate::login::mail::Mailer;
-use crate::login::{MethodSettings, OneTimePin};
+use crate::login::mail::{MailTemplate, Mailer};
+use crate::login::{IdentityProvider, MethodSettings, OneTimePin};
 use crate::pages::{BuiltInPages, Pages};
 use crate::random::Random;
 use crate::secret::MasterSecret;
@@ -55,6 +55,7 @@ pub struct AccessBuilder {
     transfer_host: Option<CanonicalHost>,
     external_evaluation: ExternalEvaluation,
     mailer: Option<Arc<dyn Mailer>>,
+    mail_template: MailTemplate,
     pages: Arc<dyn Pages>,
     store: Option<Arc<dyn Store>>,
     sharing: Sharing,
@@ -75,6 +76,7 @@ impl AccessBuilder {
             transfer_host: None,
             external_evaluation: ExternalEvaluation::new(),
             mailer: None,
+            mail_template: MailTemplate::new(),
             pages: Arc::new(BuiltInPages),
             store: None,
             sharing: Sharing::Shared,
@@ -157,7 +159,24 @@ impl AccessBuilder {
 
     /// Sets how long a one-time PIN is valid, for how many attempts, and the id of this login method.
     pub fn one_time_pin(mut self, one_time_pin: OneTimePin) -> Self {
-        self.login_methods.one_time_pin = one_time_pin;
+        self.login_methods.one_time_pin = Some(one_time_pin);
+        self
+    }
+
+    /// Removes the login by one-time PIN: users log in by [identity providers](Self::identity_provider)
+    /// only, and no mailer is needed.
+    pub fn without_one_time_pin(mut self) -> Self {
+        self.login_methods.one_time_pin = None;
+        self
+    }
+
+    /// Adds an identity provider. Its id must differ from those of all other login methods; the
+    /// default id of the one-time PIN is `onetimepin`.
+    ///
+    /// An application accepts all login methods, unless it
+    /// [names](crate::application::Application::allowed_login_method) those that it accepts.
+    pub fn identity_provider(mut self, provider: impl Into<IdentityProvider>) -> Self {
+        self.login_methods.add(provider.into());
         self
     }
 
@@ -167,10 +186,16 @@ impl AccessBuilder {
         self
     }
 
-    /// Sets the mailer. Required if a policy lets users log in. For development,
+    /// Sets the mailer. Required if a policy lets users log in by one-time PIN. For development,
     /// [`ConsoleMailer`](crate::login::mail::ConsoleMailer) prints the mail.
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
         self.mailer = Some(Arc::new(mailer));
+        self
+    }
+
+    /// Sets the words of the mail with a code. Default: the built-in ones.
+    pub fn mail_template(mut self, template: MailTemplate) -> Self {
+        self.mail_template = template;
         self
     }
 

@@ -251,6 +251,7 @@ impl SimulatedIdentity {
             authentication_contexts: auth_contexts.clone(),
             groups: groups.as_ref().map(|all| all.iter().map(|name| named(name)).collect()),
             organizations: organizations.as_deref().map(parse_organizations),
+            organizations_are_partial: false,
             oidc_claims: claims.clone(),
             saml_attributes: claims,
             accounts: self.accounts.clone(),

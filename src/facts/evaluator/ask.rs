@@ -13,10 +13,10 @@ use crate::token::keys::{
     self, FetchError, KeyEndpoint, KeySet, KeySource, RefreshPolicy, RemoteKeys,
 };
 use crate::token::{Jws, TokenError, TokenErrorKind};
+use crate::util::breaker::Breaker;
 use crate::util::fetch::{Fetch, HttpError, Request};
 use crate::util::new_http_client;
 
-use super::breaker::Breaker;
 use super::settings::ExternalEvaluation;
 use super::wire::{AnswerClaims, Envelope, QuestionClaims, object};
 use super::{LEEWAY, QUESTION_LIFETIME};

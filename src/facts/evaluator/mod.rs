@@ -1,7 +1,6 @@
 //! External evaluators, called by an engine that issues tokens (section 9.4 of the contract).
 
 mod ask;
-mod breaker;
 mod settings;
 pub(crate) mod wire;
 

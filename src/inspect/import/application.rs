@@ -23,7 +23,7 @@ use super::value::{is_off, list};
 /// Converts all applications.
 pub(super) fn convert_all(
     inventory: &Inventory,
-    policies: &HashMap<&str, Option<Policy>>,
+    (policies, login_methods): (&HashMap<&str, Option<Policy>>, &HashSet<&str>),
     refusals: &Refusals,
     notes: &mut Vec<ImportNote>,
 ) -> Vec<WrittenApplication> {
@@ -36,7 +36,7 @@ pub(super) fn convert_all(
     let mut owners: HashMap<Destination, String> = HashMap::new();
     let mut unreadable: Vec<(String, Option<Destination>)> = Vec::new();
     for entry in inventory.applications.iter() {
-        let mut conversion = Conversion { entry, inventory, refusals, notes };
+        let mut conversion = Conversion { entry, login_methods, refusals, notes };
         let destinations = conversion.destinations(&mut owners, &mut closed, &mut unreadable);
         let Some(destinations) = destinations else { continue };
         if !conversion.is_http() {
@@ -117,7 +117,8 @@ pub(super) fn shared_policies(inventory: &Inventory) -> HashSet<&str> {
 /// The conversion of one application.
 struct Conversion<'a> {
     entry: &'a Entry,
-    inventory: &'a Inventory,
+    /// The ids of the login methods that are written.
+    login_methods: &'a HashSet<&'a str>,
     refusals: &'a Refusals,
     notes: &'a mut Vec<ImportNote>,
 }
@@ -333,17 +334,13 @@ impl Conversion<'_> {
         self.refusals.settings.get(&(self.entry.key.clone(), key.to_owned())).cloned()
     }
 
-    /// The one-time PIN is the only login method here. An application that does not accept it lets nobody
-    /// log in.
+    /// An application that accepts no login method that exists here lets nobody log in.
     fn login_methods(&mut self, value: &Value, settings: &mut Settings) {
         let ids: Vec<&str> =
             list(Some(value)).unwrap_or_default().iter().filter_map(Value::as_str).collect();
-        let is_pin = |id: &&str| {
-            let provider = self.inventory.providers.get(id);
-            provider.is_some_and(|provider| provider.text("type") == Some("onetimepin"))
-        };
-        let pins: Vec<&str> = ids.iter().copied().filter(is_pin).collect();
-        if pins.is_empty() {
+        let known: Vec<&str> =
+            ids.iter().copied().filter(|id| self.login_methods.contains(id)).collect();
+        if known.is_empty() {
             settings.only_refusal = Some(
                 "it only accepts login methods (`allowed_idps`) that do not exist here, or whose export \
                  is not among the files"
@@ -352,15 +349,15 @@ impl Conversion<'_> {
         } else if let Some(reason) = self.refused("allowed_idps") {
             settings.only_refusal = Some(format!("`allowed_idps`: {reason}"));
         } else {
-            if pins.len() < ids.len() {
+            if known.len() < ids.len() {
                 self.note(
                     ImportNoteKind::NotCarriedOver,
                     "allowed_idps",
                     "login methods that do not exist here were left out",
                 );
             }
-            let pins = pins.into_iter().map(Value::from).collect();
-            settings.written.push(("allowed_idps".to_owned(), pins));
+            let known = known.into_iter().map(Value::from).collect();
+            settings.written.push(("allowed_idps".to_owned(), known));
         }
     }
 

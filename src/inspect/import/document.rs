@@ -9,6 +9,7 @@ use crate::application::Destination;
 use crate::policy::{Conditions, Group, List, ListItems, Policy, Rule, RuleList};
 
 use super::organization::WrittenOrganization;
+use super::provider::WrittenProvider;
 use super::references::Token;
 use super::yaml::{Yaml, flow, scalar};
 
@@ -16,6 +17,7 @@ use super::yaml::{Yaml, flow, scalar};
 #[derive(Debug, Default)]
 pub(super) struct Document {
     pub(super) organization: WrittenOrganization,
+    pub(super) providers: Vec<WrittenProvider>,
     pub(super) applications: Vec<WrittenApplication>,
     pub(super) policies: Vec<(String, Policy)>,
     pub(super) groups: Vec<(String, Group)>,
@@ -128,8 +130,11 @@ impl Document {
         if organization.lax_service_tokens {
             yaml.line(1, "strict_service_token_auth: false");
         }
+        self.write_providers(yaml);
         if let Some(id) = &organization.one_time_pin {
             yaml.line(1, &format!("one_time_pin: {{ id: {} }}", scalar(id)));
+        } else if !self.providers.is_empty() {
+            return;
         }
         yaml.comment(1, "Codes are printed. To send them:");
         yaml.comment(
@@ -137,6 +142,33 @@ impl Document {
             "mail: { smtp: { host: mail.example.com, from: \"Access <access@example.com>\" } }",
         );
         yaml.line(1, "mail: console");
+    }
+
+    fn write_providers(&self, yaml: &mut Yaml) {
+        if !self.providers.is_empty() {
+            yaml.line(1, "identity_providers:");
+        }
+        for provider in &self.providers {
+            let mut item = yaml.item(2);
+            item.entry("id", Some(&provider.key));
+            item.entry("name", Some(&provider.name));
+            item.plain("type", provider.kind);
+            if provider.config.is_empty() && provider.secret_file.is_none() {
+                continue;
+            }
+            yaml.line(3, "config:");
+            for (key, value) in &provider.config {
+                yaml.line(4, &format!("{key}: {}", flow(value)));
+            }
+            if let Some(path) = &provider.secret_file {
+                yaml.entry(4, "client_secret_file", path);
+            }
+        }
+    }
+
+    /// Returns the key of the provider at this position of the list.
+    pub(super) fn entry_of_provider(&self, number: usize) -> Option<&str> {
+        self.providers.get(number).map(|provider| &*provider.key)
     }
 
     fn write_application(&self, yaml: &mut Yaml, application: &WrittenApplication) {

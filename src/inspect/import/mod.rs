@@ -39,8 +39,10 @@
 //! | an alternative of a `deny` policy, or a policy that was not exported | a policy that refuses everyone |
 //! | a condition of a `deny` policy | the policy without it |
 //! | a rule in a group, a network on a list | nothing: rules that name the group or list are lost too |
-//! | a rule that excludes users by attributes of other login methods, if nobody logged in by one-time PIN | as if the rule could not be converted |
-//! | a second factor, login methods that do not exist here | a first policy that refuses everyone who logs in |
+//! | an identity provider of a type that does not exist here, or with a setting that does not | nothing: nobody logs in by it, and rules about it never match |
+//! | all identity providers | the one-time PIN |
+//! | a rule that excludes users by attributes of identity providers, if the one-time PIN takes their place | as if the rule could not be converted |
+//! | a second factor, `allowed_idps` of which none exists here | a first policy that refuses everyone who logs in |
 //! | an application of another type, an unknown setting | the application, which refuses everyone |
 //! | the secret of a service token | the token, switched off |
 
@@ -52,6 +54,7 @@ mod kind;
 mod note;
 mod organization;
 mod policy;
+mod provider;
 mod references;
 mod refusals;
 mod settle;

@@ -6,6 +6,7 @@ use crate::application::TeamDomain;
 
 use super::inventory::Inventory;
 use super::note::{ImportNote, ImportNoteKind};
+use super::provider::is_one_time_pin;
 use super::refusals::Refusals;
 use super::value::is_off;
 
@@ -80,7 +81,7 @@ pub(super) fn convert(
         }
     }
     for entry in inventory.providers.iter() {
-        if entry.text("type") == Some("onetimepin") {
+        if is_one_time_pin(entry) {
             match refusals.organization.get("one_time_pin") {
                 None if written.one_time_pin.is_none() => {
                     written.one_time_pin = Some(entry.key.clone());
@@ -94,13 +95,6 @@ pub(super) fn convert(
                     notes.push(entry.note(ImportNoteKind::NotCarriedOver, "id", reason));
                 }
             }
-        } else {
-            notes.push(entry.note(
-                ImportNoteKind::NotCarriedOver,
-                "type",
-                "this login method does not exist here: users log in by one-time PIN instead, and rules \
-                 that name it, or ask for attributes it provides, never match",
-            ));
         }
     }
     written

@@ -13,6 +13,7 @@ use crate::secret::SecretHash;
 
 use super::inventory::{Entry, Inventory};
 use super::note::{ImportNote, ImportNoteKind};
+use super::provider::is_one_time_pin;
 use super::refusals::Refusals;
 
 /// Groups, lists and service tokens that were converted.
@@ -22,8 +23,8 @@ pub(super) struct References {
     pub(super) lists: Vec<(String, List)>,
     pub(super) tokens: Vec<Token>,
     known: KnownNames,
-    /// Whether users could log in by one-time PIN before.
-    had_one_time_pin: bool,
+    /// Whether users log in by one-time PIN who could not before.
+    pin_is_new: bool,
 }
 
 /// The names that rules may refer to.
@@ -78,11 +79,11 @@ impl References {
     pub(super) fn new(
         inventory: &Inventory,
         refusals: &Refusals,
+        logs_in_by_pin: bool,
         notes: &mut Vec<ImportNote>,
     ) -> Self {
-        let had_one_time_pin =
-            inventory.providers.iter().any(|provider| provider.text("type") == Some("onetimepin"));
-        let mut references = Self { had_one_time_pin, ..Self::default() };
+        let pin_is_new = logs_in_by_pin && !inventory.providers.iter().any(is_one_time_pin);
+        let mut references = Self { pin_is_new, ..Self::default() };
         for entry in inventory.tokens.iter() {
             references.convert_token(entry, refusals, notes);
         }
@@ -107,7 +108,7 @@ impl References {
         if without_login && traits.about_identity {
             return Err("a rule about the user, in a policy without a login".to_owned());
         }
-        if traits.asks_provider && position.keeps_out() && !self.had_one_time_pin {
+        if traits.asks_provider && position.keeps_out() && self.pin_is_new {
             return Err(
                 "only another login method provides this attribute, and before nobody logged in by \
                  one-time PIN, as everybody does now (or the identity providers were not exported)"

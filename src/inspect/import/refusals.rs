@@ -9,6 +9,7 @@ pub(super) struct Refusals {
     pub(super) groups: HashMap<String, String>,
     pub(super) lists: HashMap<String, String>,
     pub(super) tokens: HashMap<String, String>,
+    pub(super) providers: HashMap<String, String>,
     /// For applications that have to be closed.
     pub(super) applications: HashMap<String, String>,
     /// By application and setting.
@@ -24,6 +25,7 @@ impl Refusals {
             &self.groups,
             &self.lists,
             &self.tokens,
+            &self.providers,
             &self.applications,
             &self.organization,
         ]

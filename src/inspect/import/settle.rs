@@ -1,6 +1,6 @@
 //! Builds the configuration repeatedly until the reader of configurations accepts it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::config::{ConfigErrors, Environment, MAX_FILE_BYTES, read_text};
 use crate::policy::Policy;
@@ -11,7 +11,7 @@ use super::inventory::Inventory;
 use super::note::{ImportNote, ImportNoteKind};
 use super::references::References;
 use super::refusals::Refusals;
-use super::{application, organization, policy};
+use super::{application, organization, policy, provider};
 
 /// Returns the configuration and its notes.
 pub(super) fn build_valid(inventory: &Inventory) -> Result<(String, Vec<ImportNote>), ImportError> {
@@ -43,13 +43,21 @@ pub(super) fn build_valid(inventory: &Inventory) -> Result<(String, Vec<ImportNo
 fn build(inventory: &Inventory, refusals: &Refusals) -> (Document, Vec<ImportNote>) {
     let mut notes = inventory.notes.clone();
     let organization = organization::convert(inventory, refusals, &mut notes);
-    let references = References::new(inventory, refusals, &mut notes);
+    let providers = provider::convert_all(inventory, refusals, &mut notes);
+    let logs_in_by_pin = organization.one_time_pin.is_some() || providers.is_empty();
+    let references = References::new(inventory, refusals, logs_in_by_pin, &mut notes);
     let converted: HashMap<&str, Option<Policy>> = inventory
         .policies
         .iter()
         .map(|entry| (&*entry.key, policy::convert(entry, &references, refusals, &mut notes)))
         .collect();
-    let applications = application::convert_all(inventory, &converted, refusals, &mut notes);
+    let login_methods: HashSet<&str> = providers
+        .iter()
+        .map(|provider| &*provider.key)
+        .chain(organization.one_time_pin.as_deref())
+        .collect();
+    let applications =
+        application::convert_all(inventory, (&converted, &login_methods), refusals, &mut notes);
     let shared = application::shared_policies(inventory);
     let policies = inventory
         .policies
@@ -63,12 +71,14 @@ fn build(inventory: &Inventory, refusals: &Refusals) -> (Document, Vec<ImportNot
         "ingress",
         "exports do not contain your services; write them as the beginning of the file shows",
     ));
-    notes.push(ImportNote::new(
-        ImportNoteKind::ToBeAdded,
-        ("", ""),
-        "access.mail",
-        "codes are printed to the console; write how to send mail",
-    ));
+    if logs_in_by_pin {
+        notes.push(ImportNote::new(
+            ImportNoteKind::ToBeAdded,
+            ("", ""),
+            "access.mail",
+            "codes are printed to the console; write how to send mail",
+        ));
+    }
     let tables = [
         &inventory.groups,
         &inventory.lists,
@@ -82,7 +92,9 @@ fn build(inventory: &Inventory, refusals: &Refusals) -> (Document, Vec<ImportNot
         .filter_map(|entry| Some((entry.id()?.to_owned(), entry.name().to_owned())))
         .collect();
     let References { groups, lists, tokens, .. } = references;
-    (Document { organization, applications, policies, groups, lists, tokens, names }, notes)
+    let document =
+        Document { organization, providers, applications, policies, groups, lists, tokens, names };
+    (document, notes)
 }
 
 /// Records the object that an error is about.
@@ -126,6 +138,11 @@ fn record_refusal(document: &Document, key: &str, message: &str, refusals: &mut 
         "lists" => {
             if let Some((key, _)) = number.and_then(|number| document.lists.get(number)) {
                 refusals.lists.entry(key.clone()).or_insert(reason);
+            }
+        }
+        "identity_providers" => {
+            if let Some(provider) = number.and_then(|number| document.entry_of_provider(number)) {
+                refusals.providers.entry(provider.to_owned()).or_insert(reason);
             }
         }
         "service_tokens" => {

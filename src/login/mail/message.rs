@@ -77,6 +77,11 @@ impl PinMail<'_> {
         document.render().unwrap_or_default()
     }
 
+    /// Explains a code that several logins share.
+    pub(super) fn shared_note() -> String {
+        SHARED.join(" ")
+    }
+
     fn title(&self) -> String {
         if self.is_shared {
             return "Log in".to_owned();
@@ -149,7 +154,7 @@ const SHARED: [&str; 3] = [
 
 /// Returns the text on one line, without characters that control a terminal, end a header line or
 /// change the text direction.
-fn single_line(text: &str) -> String {
+pub(super) fn single_line(text: &str) -> String {
     let printable: String = text
         .chars()
         .filter(|c| !is_direction_control(*c))

@@ -1,37 +1,83 @@
 //! The mail with a one-time PIN, and its delivery.
 
+#[cfg(feature = "smtp")]
+mod compose;
 mod console;
-mod delivery;
+mod error;
+#[cfg(feature = "smtp")]
+mod maildir;
 mod message;
+mod queue;
 #[cfg(feature = "smtp")]
 mod smtp;
+mod template;
 mod test_mail;
+#[cfg(feature = "http-client")]
+mod webhook;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 pub use self::console::ConsoleMailer;
-pub(crate) use self::delivery::MailDelivery;
-pub use self::delivery::MailStatus;
+pub use self::error::MailError;
+#[cfg(feature = "smtp")]
+pub use self::maildir::{InvalidSender, MaildirMailer};
 pub use self::message::PinMail;
+pub(crate) use self::queue::MailDelivery;
+pub use self::queue::MailStatus;
 #[cfg(feature = "smtp")]
 pub use self::smtp::{SmtpError, SmtpMailer, SmtpTls};
+pub use self::template::{MailTemplate, TemplateError};
+#[cfg(feature = "http-client")]
+pub use self::webhook::{WebhookError, WebhookMailer};
 
+use crate::clock::Timestamp;
 use crate::identity::Email;
 
-/// Delivers mail.
+/// Delivers mail: implement it to send mail your own way.
 ///
-/// Called in the background, for at most 256 mails at a time and one minute each. Further mails are
-/// not sent; each is logged.
+/// Called in the background, for at most 8 mails at a time and one minute each. Up to 1,024 mails wait
+/// in memory; further ones are dropped, and counted. After an error that is not
+/// [permanent](MailError::is_permanent), the mail is delivered again: after a second first, then after
+/// pauses that double up to 45 seconds, until its code expires.
+///
+/// ```
+/// use tower_access::login::mail::{Mail, MailError, MailFuture, Mailer};
+///
+/// /// Hands mail to a program, one JSON object a line.
+/// #[derive(Debug)]
+/// struct Handover(tokio::sync::mpsc::Sender<String>);
+///
+/// impl Mailer for Handover {
+///     fn deliver(&self, mail: Mail) -> MailFuture<'_> {
+///         Box::pin(async move {
+///             let line = serde_json::json!({ "to": mail.to, "subject": mail.subject, "text": mail.text });
+///             // Tried again later.
+///             self.0.try_send(line.to_string()).map_err(|_| MailError::delayed("too much mail"))
+///         })
+///     }
+/// }
+/// ```
 pub trait Mailer: Send + Sync + fmt::Debug + 'static {
     /// Delivers one mail. The error is logged; it must not contain the mail's text.
     fn deliver(&self, mail: Mail) -> MailFuture<'_>;
+
+    /// Tests whether mail could be delivered, without a mail: that the mail server can be reached and
+    /// accepts the login. [`Access::check_mail`](crate::Access::check_mail) calls it. Default: nothing
+    /// is tested.
+    fn check(&self) -> MailFuture<'_> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 impl<M: Mailer + ?Sized> Mailer for Box<M> {
     fn deliver(&self, mail: Mail) -> MailFuture<'_> {
         (**self).deliver(mail)
+    }
+
+    fn check(&self) -> MailFuture<'_> {
+        (**self).check()
     }
 }
 
@@ -50,13 +96,22 @@ pub struct Mail {
     pub text: String,
     /// The HTML part, with the same content.
     pub html: String,
+    /// When the mail is of no use any more, if ever.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Mail {
     /// Creates a mail from its parts.
     #[must_use]
     pub fn new(to: Email, subject: String, text: String, html: String) -> Self {
-        Self { to, subject, text, html }
+        Self { to, subject, text, html, expires_at: None }
+    }
+
+    /// Sets when the mail is of no use any more: it is not tried again then.
+    #[must_use]
+    pub fn expires_at(mut self, time: Timestamp) -> Self {
+        self.expires_at = Some(time);
+        self
     }
 }
 
@@ -66,32 +121,5 @@ impl fmt::Debug for Mail {
             .field("to", &self.to)
             .field("subject", &self.subject)
             .finish_non_exhaustive()
-    }
-}
-
-/// The error of a mail that was not delivered.
-#[derive(Debug, thiserror::Error)]
-#[error("{cause}")]
-pub struct MailError {
-    cause: Box<dyn std::error::Error + Send + Sync>,
-    is_recipient_refused: bool,
-}
-
-impl MailError {
-    /// Wraps the cause.
-    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { cause: cause.into(), is_recipient_refused: false }
-    }
-
-    /// As [`new`](Self::new), if the mail server works but refuses this recipient, who does not exist
-    /// or whose mailbox is full. An operator cannot fix that.
-    pub fn recipient_refused(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { cause: cause.into(), is_recipient_refused: true }
-    }
-
-    /// Returns whether the mail server refuses only this recipient.
-    #[must_use]
-    pub fn is_recipient_refused(&self) -> bool {
-        self.is_recipient_refused
     }
 }

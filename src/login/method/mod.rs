@@ -12,12 +12,28 @@
 //! Methods are registered by id, which rules, applications and sessions refer to. Several may have the
 //! same type, such as two OpenID providers. Several may share an endpoint, such as `callback`: then
 //! each [recognizes](LoginMethod::recognizes) its own requests.
+//!
+//! A second step (a TOTP code, a passkey) does not exist yet. It needs no change here: it is a method
+//! that wraps another one. When the inner method returns [`Step::Finished`], it seals that into a page
+//! for the browser, and returns it from an endpoint of its own once the second proof is right, with
+//! `authentication_methods` that name both.
 
+#[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "nothing uses all of it then"))]
+mod authorization_code;
+#[cfg(feature = "github")]
+mod github;
+#[cfg(feature = "oidc")]
+pub(super) mod oidc;
 pub(super) mod one_time_pin;
+mod provider;
 mod registry;
+#[cfg(feature = "saml")]
+pub(super) mod saml;
 mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_accounts;
 
 use std::fmt;
 use std::future::Future;
@@ -26,9 +42,20 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
+use self::authorization_code::AuthorizationKeys;
+#[cfg(feature = "oidc")]
+pub use self::authorization_code::ClientAuthentication;
+#[cfg(feature = "github")]
+pub use self::github::{GitHubProvider, GitHubProviderError};
 use self::one_time_pin::PinKeys;
+pub use self::provider::IdentityProvider;
+pub(crate) use self::provider::MethodContext;
+#[cfg(test)]
+use self::provider::{BuildError, ProviderSettings};
+pub(super) use self::registry::Choice;
 pub(crate) use self::registry::LoginMethods;
-pub(crate) use self::settings::MethodSettings;
+pub(crate) use self::settings::{MethodInfo, MethodSettings};
+use super::form::Fields;
 use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::clock::Timestamp;
@@ -44,6 +71,17 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
 
     /// Returns the type, as of Cloudflare's identity providers: `onetimepin`, `oidc`, `saml`, …
     fn kind(&self) -> &str;
+
+    /// Returns the name that users see.
+    fn name(&self) -> &str {
+        self.id()
+    }
+
+    /// Returns whether the method starts with a page of its own, which offers the other methods as well.
+    /// Others redirect to a provider at once.
+    fn has_page(&self) -> bool {
+        false
+    }
 
     /// Returns the attributes of all users who log in by this method, if they are always the same.
     fn usual_attributes(&self) -> Option<&Attributes> {
@@ -62,6 +100,23 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
 
     /// Returns the endpoints below `/cdn-cgi/access/`, on the host that runs the login.
     fn endpoints(&self) -> &'static [MethodEndpoint];
+
+    /// Returns the form that other sites may post to an endpoint of this method; `None` if none may.
+    fn cross_site_form(&self) -> Option<CrossSiteForm> {
+        None
+    }
+
+    /// Returns a document of this name about this site, for the provider. Served at
+    /// `/cdn-cgi/access/NAME` and `/cdn-cgi/access/ID/NAME`, on the host that runs the login.
+    fn provider_document(
+        &self,
+        login: &Login,
+        request: &EndpointRequest,
+        name: &str,
+    ) -> Option<ResponseBytes> {
+        let _ = (login, request, name);
+        None
+    }
 
     /// Returns whether a call of an endpoint is for this method. Checked before `answer`. If several
     /// methods share the endpoint, only one of them recognizes the call.
@@ -86,6 +141,14 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
         Box::pin(async { Refreshed::Unavailable })
     }
 
+    /// Verifies a logout notice of the provider (OpenID Connect Back-Channel Logout). Returns `None` for
+    /// a text that is not for this method, or not valid. Whether the notice was used before is not
+    /// checked here.
+    fn logout_notice<'a>(&'a self, notice: &'a str, now: Timestamp) -> NoticeFuture<'a> {
+        let _ = (notice, now);
+        Box::pin(async { None })
+    }
+
     /// Returns the URL at the provider that logs the user out there as well, and then redirects to
     /// `back`; `None` if that is not configured or not supported.
     fn sign_out_url(&self, account: &ProviderAccount, back: &str) -> Option<String> {
@@ -108,6 +171,23 @@ pub(super) enum Refreshed {
     Unavailable,
 }
 
+/// The future of [`LoginMethod::logout_notice`].
+pub(super) type NoticeFuture<'a> = Pin<Box<dyn Future<Output = Option<LogoutNotice>> + Send + 'a>>;
+
+/// A valid notice of a provider: a user has logged out there. It names the user, a session at the
+/// provider, or both.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct LogoutNotice {
+    /// The user's id at the provider (`sub`).
+    pub(super) subject: Option<Box<str>>,
+    /// The id of the session at the provider (`sid`): only sessions that began with it end.
+    pub(super) session: Option<Box<str>>,
+    /// The id of the notice (`jti`): each is accepted once.
+    pub(super) id: Box<str>,
+    /// When it expires.
+    pub(super) expires_at: Timestamp,
+}
+
 /// The future of a method's step.
 pub(super) type StepFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
 
@@ -121,6 +201,23 @@ pub(super) struct MethodEndpoint {
     pub(super) methods: &'static [Method],
     /// Whether prefetches and requests for parts of a page are refused.
     pub(super) refuses_background: bool,
+}
+
+/// A form that a provider's site posts through the browser.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CrossSiteForm {
+    pub(super) endpoint: &'static str,
+    /// The length of the longest form.
+    pub(crate) max_bytes: usize,
+    /// Whether fields are those of such a form, and of no other.
+    pub(super) is_it: fn(&Fields) -> bool,
+}
+
+impl CrossSiteForm {
+    /// Returns whether a body is such a form.
+    pub(crate) fn is_it(&self, body: &[u8]) -> bool {
+        Fields::parse_within(self.max_bytes, body).is_ok_and(|fields| (self.is_it)(&fields))
+    }
 }
 
 /// A request to an endpoint of a method.
@@ -168,12 +265,20 @@ pub(super) struct Authenticated {
 /// The keys of all methods.
 #[derive(Debug)]
 pub(super) struct MethodKeys {
+    authorization_code: AuthorizationKeys,
     one_time_pin: PinKeys,
+    #[cfg(feature = "saml")]
+    saml: saml::SamlKeys,
 }
 
 impl MethodKeys {
     pub(super) fn derive(master: &MasterSecret) -> Result<Self, SealError> {
-        Ok(Self { one_time_pin: PinKeys::derive(master)? })
+        Ok(Self {
+            authorization_code: AuthorizationKeys::derive(master)?,
+            one_time_pin: PinKeys::derive(master)?,
+            #[cfg(feature = "saml")]
+            saml: saml::SamlKeys::derive(master)?,
+        })
     }
 }
 

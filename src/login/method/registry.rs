@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{EndpointCall, LoginMethod, Step};
+use super::{CrossSiteForm, EndpointCall, LoginMethod, Step};
 use crate::application::Application;
 use crate::identity::Attributes;
 use crate::login::endpoint::check;
@@ -21,6 +21,16 @@ impl LoginMethods {
         Self(all)
     }
 
+    /// Returns all methods.
+    pub(in crate::login) fn iter(&self) -> impl Iterator<Item = &dyn LoginMethod> {
+        self.0.iter().map(|method| &**method)
+    }
+
+    /// Returns the method with this id.
+    pub(in crate::login) fn get(&self, id: &str) -> Option<&dyn LoginMethod> {
+        self.iter().find(|method| method.id() == id)
+    }
+
     /// Returns the methods that an application accepts.
     fn offered<'a>(
         &'a self,
@@ -34,14 +44,33 @@ impl LoginMethods {
         self.offered(application).next().is_some()
     }
 
-    /// Returns the method that a login begins with: the requested one, otherwise the first.
+    /// Returns what a login begins with, if the user has requested the method of this id or none.
     pub(in crate::login) fn choose<'a>(
         &'a self,
         application: &'a Application,
         id: Option<&str>,
-    ) -> Option<&'a dyn LoginMethod> {
-        let chosen = self.offered(application).find(|method| Some(method.id()) == id);
-        chosen.or_else(|| self.offered(application).next()).map(|method| &**method)
+    ) -> Choice<'a> {
+        let mut offered = self.offered(application);
+        let requested = self.offered(application).find(|method| Some(method.id()) == id);
+        let has_page = || self.offered(application).find(|method| method.has_page());
+        match (requested.or_else(has_page), offered.next(), offered.next()) {
+            (Some(method), ..) => Choice::Method(&**method),
+            (None, None, _) => Choice::Nothing,
+            (None, Some(only), None) if application.auto_redirect_to_identity => {
+                Choice::Method(&**only)
+            }
+            (None, Some(_), _) => Choice::User,
+        }
+    }
+
+    /// Returns the methods that an application accepts besides this one.
+    pub(in crate::login) fn besides<'a>(
+        &'a self,
+        application: &'a Application,
+        id: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a dyn LoginMethod> {
+        let others = self.offered(application).filter(move |method| Some(method.id()) != id);
+        others.map(|method| &**method)
     }
 
     /// Returns the attributes of all users who log in, if they are always the same.
@@ -61,6 +90,23 @@ impl LoginMethods {
     /// Returns whether a method has this endpoint.
     pub(in crate::login) fn has_endpoint(&self, name: &str, host: Option<&str>) -> bool {
         !self.allowed(name, host).is_empty()
+    }
+
+    /// Returns the form that other sites may post to an endpoint, if any.
+    pub(in crate::login) fn cross_site_form(&self, name: &str) -> Option<CrossSiteForm> {
+        let mut forms = self.0.iter().filter_map(|method| method.cross_site_form());
+        forms.find(|form| form.endpoint == name)
+    }
+
+    /// Returns a document for a provider: that of the method with this id, or of the first that has it.
+    pub(in crate::login) fn provider_document(
+        &self,
+        (login, request): (&Login, &EndpointRequest),
+        id: Option<&str>,
+        name: &str,
+    ) -> Option<ResponseBytes> {
+        let mut methods = self.0.iter().filter(|method| id.is_none_or(|id| method.id() == id));
+        methods.find_map(|method| method.provider_document(login, request, name))
     }
 
     /// Handles a request to an endpoint of a method, including the end of the login.
@@ -92,6 +138,17 @@ impl LoginMethods {
         }
         allowed
     }
+}
+
+/// What a login begins with.
+#[derive(Debug)]
+pub(in crate::login) enum Choice<'a> {
+    /// This method.
+    Method(&'a dyn LoginMethod),
+    /// A page on which the user chooses a method.
+    User,
+    /// The application accepts no method that exists.
+    Nothing,
 }
 
 /// Returns whether a method has the endpoint of a call.

@@ -4,33 +4,62 @@ use std::sync::Arc;
 
 use super::LoginMethod;
 use super::one_time_pin::{OneTimePin, OneTimePinMethod};
+use super::provider::{IdentityProvider, MethodContext, ProviderError};
 use super::registry::LoginMethods;
 use crate::login::mail::Mailer;
 
 /// The settings of the login methods of a deployment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct MethodSettings {
-    pub(crate) one_time_pin: OneTimePin,
-    /// All other methods.
-    others: Vec<Arc<dyn LoginMethod>>,
+    /// `None`: users log in by identity providers only.
+    pub(crate) one_time_pin: Option<OneTimePin>,
+    providers: Vec<IdentityProvider>,
+}
+
+impl Default for MethodSettings {
+    fn default() -> Self {
+        Self { one_time_pin: Some(OneTimePin::new()), providers: Vec::new() }
+    }
+}
+
+/// A login method, for checks and tools.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct MethodInfo<'a> {
+    pub(crate) id: &'a str,
+    /// The type: `onetimepin`, `oidc`, …
+    pub(crate) kind: &'a str,
+    /// The name that users see.
+    pub(crate) name: &'a str,
 }
 
 impl MethodSettings {
     #[cfg(feature = "config")]
-    pub(crate) fn new(one_time_pin: OneTimePin) -> Self {
-        Self { one_time_pin, others: Vec::new() }
+    pub(crate) fn new(
+        one_time_pin: Option<OneTimePin>,
+        providers: impl IntoIterator<Item = IdentityProvider>,
+    ) -> Self {
+        Self { one_time_pin, providers: providers.into_iter().collect() }
     }
 
-    /// Appends a method.
-    #[cfg(test)]
-    pub(super) fn add(&mut self, method: Arc<dyn LoginMethod>) {
-        self.others.push(method);
+    /// Appends an identity provider.
+    pub(crate) fn add(&mut self, provider: IdentityProvider) {
+        self.providers.push(provider);
+    }
+
+    /// Returns the login methods, in the order in which they are offered.
+    pub(crate) fn infos(&self) -> impl Iterator<Item = MethodInfo<'_>> {
+        let pin = self.one_time_pin.iter().map(OneTimePin::info);
+        let others = self.providers.iter().map(|provider| MethodInfo {
+            id: provider.id(),
+            kind: provider.kind(),
+            name: provider.name(),
+        });
+        pin.chain(others)
     }
 
     /// Returns the ids of the methods.
     pub(crate) fn ids(&self) -> Vec<&str> {
-        let others = self.others.iter().map(|method| method.id());
-        std::iter::once(self.one_time_pin.method_id()).chain(others).collect()
+        self.infos().map(|method| method.id).collect()
     }
 
     /// Returns a repeated id, if any.
@@ -42,17 +71,19 @@ impl MethodSettings {
             .map(|it| *it.1)
     }
 
-    /// Returns the attributes of all users who log in, if they are always the same.
-    #[cfg(feature = "config")]
-    pub(crate) fn usual_login(&self) -> Option<crate::identity::Attributes> {
-        self.others.is_empty().then(|| self.one_time_pin.attributes())
-    }
-
     /// Builds the methods.
-    pub(crate) fn build(self, mailer: Arc<dyn Mailer>) -> LoginMethods {
-        let one_time_pin = OneTimePinMethod::new(self.one_time_pin, mailer);
-        let mut all: Vec<Arc<dyn LoginMethod>> = vec![Arc::new(one_time_pin)];
-        all.extend(self.others);
-        LoginMethods::new(all)
+    pub(crate) fn build(
+        self,
+        mailer: Arc<dyn Mailer>,
+        context: &MethodContext<'_>,
+    ) -> Result<LoginMethods, ProviderError> {
+        let mut all: Vec<Arc<dyn LoginMethod>> = Vec::new();
+        if let Some(settings) = self.one_time_pin {
+            all.push(Arc::new(OneTimePinMethod::new(settings, mailer)));
+        }
+        for provider in &self.providers {
+            all.push(provider.build(context)?);
+        }
+        Ok(LoginMethods::new(all))
     }
 }

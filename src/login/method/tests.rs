@@ -39,6 +39,28 @@ impl Provider {
     }
 }
 
+impl ProviderSettings for Arc<Provider> {
+    fn id(&self) -> &str {
+        self.id
+    }
+
+    fn name(&self) -> &str {
+        self.id
+    }
+
+    fn kind(&self) -> &str {
+        "okta"
+    }
+
+    fn build(&self, _: &MethodContext<'_>) -> Result<Arc<dyn LoginMethod>, BuildError> {
+        Ok(Arc::<Provider>::clone(self))
+    }
+}
+
+fn double(id: &'static str, groups: Option<&'static [&'static str]>) -> IdentityProvider {
+    IdentityProvider::new(Provider::new(id, groups))
+}
+
 impl LoginMethod for Provider {
     fn id(&self) -> &str {
         self.id
@@ -110,7 +132,7 @@ impl LoginMethod for Provider {
 }
 
 #[derive(Debug)]
-struct NoMail;
+pub(super) struct NoMail;
 
 impl Mailer for NoMail {
     fn deliver(&self, mail: Mail) -> MailFuture<'_> {
@@ -118,25 +140,25 @@ impl Mailer for NoMail {
     }
 }
 
-const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
-const TEAM: &str = "login.example";
+pub(super) const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
+pub(super) const TEAM: &str = "login.example";
 
 /// Nodes that share a store.
-struct World {
-    clock: Arc<ManualClock>,
-    store: Arc<MemoryStore>,
+pub(super) struct World {
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) store: Arc<MemoryStore>,
 }
 
-fn rule(rule: Value) -> Rule {
+pub(super) fn rule(rule: Value) -> Rule {
     serde_json::from_value(rule).unwrap()
 }
 
-fn application(name: &str, policy: Policy) -> Application {
+pub(super) fn application(name: &str, policy: Policy) -> Application {
     Application::new(name, &format!("{name}.example")).unwrap().policy(policy)
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = Arc::new(ManualClock::new(NOW));
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock), 10_000));
         Self { clock, store }
@@ -147,8 +169,8 @@ impl World {
     async fn node(&self) -> Access {
         let ops = || rule(json!({ "okta": { "name": "Ops", "identity_provider_id": "corp" } }));
         let mut methods = MethodSettings::default();
-        methods.add(Provider::new("corp", Some(&["Ops", "Dev"])));
-        methods.add(Provider::new("partner", None));
+        methods.add(double("corp", Some(&["Ops", "Dev"])));
+        methods.add(double("partner", None));
         Access::builder()
             .login_methods(methods)
             .mailer(NoMail)
@@ -177,6 +199,11 @@ impl World {
             ))
             .application(
                 application("chosen", Policy::allow("all").include(Rule::everyone()))
+                    .allowed_login_method("corp")
+                    .auto_redirect_to_identity(),
+            )
+            .application(
+                application("named", Policy::allow("all").include(Rule::everyone()))
                     .allowed_login_method("corp"),
             )
             .build_persistent()
@@ -186,22 +213,22 @@ impl World {
 }
 
 /// A browser of a person at one node.
-struct Browser<'a> {
+pub(super) struct Browser<'a> {
     access: &'a Access,
-    cookies: HashMap<(String, String), String>,
+    pub(super) cookies: HashMap<(String, String), String>,
 }
 
 impl<'a> Browser<'a> {
-    fn new(access: &'a Access) -> Self {
+    pub(super) fn new(access: &'a Access) -> Self {
         Self { access, cookies: HashMap::new() }
     }
 
     /// The same browser, whose next request another node answers.
-    fn at<'b>(&self, access: &'b Access) -> Browser<'b> {
+    pub(super) fn at<'b>(&self, access: &'b Access) -> Browser<'b> {
         Browser { access, cookies: self.cookies.clone() }
     }
 
-    async fn ask(&mut self, method: Method, url: &str, body: &str) -> Response<String> {
+    pub(super) async fn ask(&mut self, method: Method, url: &str, body: &str) -> Response<String> {
         let (host, path) = url.trim_start_matches("https://").split_once('/').unwrap();
         let mine = self.cookies.iter().filter(|((of, _), _)| of == host);
         let line: Vec<_> = mine.map(|((_, name), value)| format!("{name}={value}")).collect();
@@ -231,16 +258,21 @@ impl<'a> Browser<'a> {
         Response::from_parts(parts, String::from_utf8(text.to_vec()).unwrap())
     }
 
-    async fn get(&mut self, url: &str) -> Response<String> {
+    pub(super) async fn get(&mut self, url: &str) -> Response<String> {
         self.ask(Method::GET, url, "").await
     }
 
     /// Goes to an application, logs in by a provider if it has to, and ends where that leads.
-    async fn open(&mut self, application: &str, method: &str, user: &str) -> Response<String> {
+    pub(super) async fn open(
+        &mut self,
+        application: &str,
+        method: &str,
+        user: &str,
+    ) -> Response<String> {
         self.open_at(&format!("https://{application}.example/docs"), TEAM, (method, user)).await
     }
 
-    async fn open_at(
+    pub(super) async fn open_at(
         &mut self,
         url: &str,
         login: &str,
@@ -265,17 +297,17 @@ impl<'a> Browser<'a> {
     }
 
     /// What an application answers without a login.
-    async fn status(&mut self, application: &str) -> StatusCode {
+    pub(super) async fn status(&mut self, application: &str) -> StatusCode {
         self.get(&format!("https://{application}.example/docs")).await.status()
     }
 
-    fn session(&self) -> String {
+    pub(super) fn session(&self) -> String {
         let token = &self.cookies[&(TEAM.to_owned(), "CF_Authorization".to_owned())];
         crate::token::unverified_claims(token).unwrap().identity_nonce.unwrap()
     }
 }
 
-fn location(answer: &Response<String>) -> String {
+pub(super) fn location(answer: &Response<String>) -> String {
     answer.headers()[LOCATION].to_str().unwrap().to_owned()
 }
 
@@ -329,6 +361,45 @@ async fn each_session_has_the_facts_of_its_own_login() {
 }
 
 #[tokio::test]
+async fn a_user_chooses_the_method_on_a_page_that_offers_what_the_application_accepts() {
+    let world = World::new();
+    let node = world.node().await;
+    for (application, offered, has_form) in
+        [("open", &["corp", "partner"][..], true), ("named", &["corp"], false)]
+    {
+        let mut ada = Browser::new(&node);
+        let answer = ada.get(&format!("https://{application}.example/docs")).await;
+        let page = ada.get(&location(&answer)).await;
+        assert_eq!(page.status(), StatusCode::OK);
+        assert_eq!(page.headers()["cf-access-domain"], format!("{application}.example"));
+        assert_eq!(page.body().contains("<form"), has_form, "{application}");
+        for method in ["corp", "partner"] {
+            let link = format!("connector_id={method}\">Continue with {method}</a>");
+            assert_eq!(page.body().contains(&link), offered.contains(&method), "{application}");
+        }
+        let (before, _) = page.body().split_once("\">Continue with corp").unwrap();
+        let (_, url) = before.rsplit_once("href=\"").unwrap();
+        let chosen = ada.get(&url.replace("&#38;", "&")).await;
+        assert!(location(&chosen).starts_with("https://idp.example/corp?"));
+    }
+}
+
+#[tokio::test]
+async fn without_the_one_time_pin_no_code_is_mailed_and_no_mailer_needed() {
+    let application = application("open", Policy::allow("all").include(Rule::everyone()));
+    let builder = Access::builder().application(application).without_one_time_pin();
+    let node = builder.identity_provider(double("corp", None)).build().unwrap();
+    let mut ada = Browser::new(&node);
+    let answer = ada.get("https://open.example/docs").await;
+    let login = location(&answer);
+    let page = ada.get(&login).await;
+    assert!(page.body().contains("Continue with corp") && !page.body().contains("<form"));
+    let typed = login.replace("/login/", "/verify-code/");
+    let answer = ada.ask(Method::POST, &typed, "email=ada%40example.com").await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn another_node_reads_the_session_once_and_without_it_knows_nothing() {
     let world = World::new();
     let node = world.node().await;
@@ -353,7 +424,7 @@ async fn another_node_reads_the_session_once_and_without_it_knows_nothing() {
 }
 
 /// A body whose end is not there yet.
-struct Chunks(tokio::sync::mpsc::Receiver<Bytes>);
+pub(super) struct Chunks(pub(super) tokio::sync::mpsc::Receiver<Bytes>);
 
 impl http_body::Body for Chunks {
     type Data = Bytes;
@@ -371,7 +442,7 @@ impl http_body::Body for Chunks {
 async fn an_open_response_goes_on_while_its_login_counts() {
     let world = World::new();
     let mut methods = MethodSettings::default();
-    methods.add(Provider::new("corp", None));
+    methods.add(double("corp", None));
     let at = |path: &str| {
         let domain = format!("host.example/{path}");
         let application = Application::new(path, &domain).unwrap();
@@ -428,7 +499,7 @@ async fn the_record_of_another_person_says_nothing() {
     let record = world.store.get(&key(&ada)).await.unwrap().unwrap();
     let text = String::from_utf8(record.to_vec()).unwrap();
     let text = text.replace(&ada.session(), &bob.session());
-    world.store.put(&key(&bob), text.into(), std::time::Duration::from_secs(60)).await.unwrap();
+    world.store.put(&key(&bob), text.into(), Duration::from_secs(60)).await.unwrap();
     assert_ne!(bob.open("ops", "partner", "bob@example.com").await.status(), StatusCode::OK);
 }
 
@@ -483,7 +554,7 @@ async fn with_several_methods_nothing_is_known_of_a_login_that_nobody_names() {
 #[tokio::test]
 async fn two_methods_do_not_have_one_id() {
     let mut methods = MethodSettings::default();
-    methods.add(Provider::new("onetimepin", None));
+    methods.add(double("onetimepin", None));
     let builder = Access::builder().login_methods(methods).mailer(NoMail);
     let error = builder.build().unwrap_err().to_string();
     assert!(error.contains("two login methods have the id `onetimepin`"), "{error}");

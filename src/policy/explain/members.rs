@@ -171,7 +171,10 @@ fn is_member(person: &Attributes, name: &str, team: Option<&str>) -> Option<bool
     let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
     let organizations = person.organizations.as_ref()?;
     let mut found = organizations.iter().filter(|one| same(&one.name, name)).peekable();
-    let Some(team) = team else { return Some(found.peek().is_some()) };
+    if found.peek().is_none() {
+        return (!person.organizations_are_partial).then_some(false);
+    }
+    let Some(team) = team else { return Some(true) };
     let answers: Vec<Option<bool>> = found
         .map(|one| one.teams.as_ref().map(|teams| teams.iter().any(|known| same(known, team))))
         .collect();

@@ -19,6 +19,8 @@ pub(crate) const APP_SESSION: &str = "CF_AppSession";
 pub(crate) const DEVICE: &str = "CF_Device";
 /// The session, for all applications of a host that runs the login; never sent to an origin.
 pub(crate) const HOST_SESSION: &str = "CF_HostSession";
+/// The beginning of the names of cookies that keep a pending login at a SAML provider.
+pub(crate) const SAML_LOGIN_PREFIX: &str = "CF_SamlLogin_";
 /// A second cookie bound to the session, if an application requires it; never sent to an origin.
 pub(crate) const BINDING: &str = "CF_Binding";
 
@@ -27,6 +29,19 @@ pub(crate) const BINDING: &str = "CF_Binding";
 /// Another host of the domain may have set a cookie with this name, so callers try all of them.
 pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     raw_values(headers, name).filter_map(|value| std::str::from_utf8(value).ok())
+}
+
+/// Returns the cookies whose name begins with this: the rest of the name, and the value; 32 at most.
+#[cfg(feature = "saml")]
+pub(crate) fn with_prefix<'a>(
+    headers: &'a HeaderMap,
+    prefix: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let named = pairs(headers)
+        .filter_map(move |(name, value)| Some((name.strip_prefix(prefix.as_bytes())?, value)));
+    let text =
+        |(rest, value)| Some((std::str::from_utf8(rest).ok()?, std::str::from_utf8(value).ok()?));
+    named.take(32).filter_map(text)
 }
 
 /// As [`values`], as bytes.
@@ -48,9 +63,10 @@ pub(crate) fn is_random(value: &str) -> bool {
 /// verified, every `CF_Authorization` stays.
 pub(crate) fn remove_own_cookies(headers: &mut HeaderMap, judged: Option<&[u8]>) {
     let withheld = |(name, value): (&[u8], &[u8])| {
-        [SESSION, APP_SESSION, DEVICE, BINDING, HOST_SESSION]
-            .iter()
-            .any(|ours| ours.as_bytes() == name)
+        name.starts_with(SAML_LOGIN_PREFIX.as_bytes())
+            || [SESSION, APP_SESSION, DEVICE, BINDING, HOST_SESSION]
+                .iter()
+                .any(|ours| ours.as_bytes() == name)
             || name == AUTHORIZATION.as_bytes() && judged.is_some_and(|judged| judged != value)
     };
     if !headers.contains_key(COOKIE) || !pairs(headers).any(withheld) {
@@ -84,9 +100,10 @@ pub(crate) fn remove_own_set_cookies(headers: &mut HeaderMap) {
         let named = line.as_bytes().get(start..).unwrap_or_default();
         let name = named.split(|byte| matches!(byte, b'=' | b';')).next();
         let name = name.unwrap_or_default().trim_ascii();
-        [AUTHORIZATION, SESSION, APP_SESSION, DEVICE, BINDING, HOST_SESSION]
-            .iter()
-            .any(|cookie| cookie.as_bytes() == name)
+        name.starts_with(SAML_LOGIN_PREFIX.as_bytes())
+            || [AUTHORIZATION, SESSION, APP_SESSION, DEVICE, BINDING, HOST_SESSION]
+                .iter()
+                .any(|cookie| cookie.as_bytes() == name)
     };
     if !headers.get_all(SET_COOKIE).iter().any(ours) {
         return;

@@ -20,7 +20,7 @@ pub(crate) const LOGIN_PATH: &str = "/cdn-cgi/access";
 /// One cookie to set.
 #[derive(Debug)]
 pub(crate) struct SetCookie<'a> {
-    pub(crate) name: &'static str,
+    pub(crate) name: &'a str,
     pub(crate) value: &'a str,
     pub(crate) end: Timestamp,
     pub(crate) http_only: bool,
@@ -30,7 +30,7 @@ pub(crate) struct SetCookie<'a> {
 }
 
 impl<'a> SetCookie<'a> {
-    pub(crate) fn new(name: &'static str, value: &'a str, end: Timestamp) -> Self {
+    pub(crate) fn new(name: &'a str, value: &'a str, end: Timestamp) -> Self {
         Self { name, value, end, http_only: true, same_site: SameSite::None, path: "/" }
     }
 

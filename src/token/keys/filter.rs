@@ -6,21 +6,23 @@ use std::fmt;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PSS_2048_8192_SHA256, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
+    EcdsaVerificationAlgorithm, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{
-    AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, OctetKeyPairParameters, PublicKeyUse,
-    RSAKeyParameters,
+    AlgorithmParameters, EllipticCurve, EllipticCurveKeyParameters, Jwk, KeyOperations,
+    OctetKeyPairParameters, PublicKeyUse, RSAKeyParameters,
 };
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::{KeySet, PublicKey};
-use crate::token::algorithm::{Algorithm, Algorithms};
+use crate::token::algorithm::{Algorithm, Algorithms, KeyAlgorithm, KeyAlgorithms};
 use crate::token::jws::MAX_KEY_ID_BYTES;
 
 impl KeySet {
@@ -47,6 +49,15 @@ impl KeySet {
     ///
     /// If the text is not a JWK set, or contains no usable key.
     pub fn from_jwks_for(json: &[u8], algorithms: Algorithms) -> Result<Self, KeySetError> {
+        Self::from_published(json, KeyAlgorithms::Allowed(algorithms))
+    }
+
+    /// As [`from_jwks_for`](Self::from_jwks_for). Keys of identity providers may also be for the longer
+    /// hash functions; without `alg` a P-384 key is for ES384, and a P-521 key for ES512.
+    pub(crate) fn from_published(
+        json: &[u8],
+        algorithms: KeyAlgorithms,
+    ) -> Result<Self, KeySetError> {
         let Document { keys: Entries(entries) } =
             serde_json::from_slice(json).map_err(|_| KeySetError::NotAKeySet)?;
         let mut keys: HashMap<Box<str>, Option<PublicKey>> = HashMap::new();
@@ -110,11 +121,14 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-fn usable(entry: Value, algorithms: Algorithms) -> Result<(Box<str>, PublicKey), &'static str> {
-    let stated = match entry.get("alg") {
+fn usable(
+    mut entry: Value,
+    algorithms: KeyAlgorithms,
+) -> Result<(Box<str>, PublicKey), &'static str> {
+    let stated = match entry.as_object_mut().and_then(|members| members.remove("alg")) {
         None => None,
         Some(Value::String(name)) => {
-            Some(Algorithm::from_name(name).ok_or("for another algorithm")?)
+            Some(KeyAlgorithm::from_name(&name).ok_or("for another algorithm")?)
         }
         Some(_) => return Err("`alg` is not a string"),
     };
@@ -134,29 +148,44 @@ fn usable(entry: Value, algorithms: Algorithms) -> Result<(Box<str>, PublicKey),
     {
         return Err("not for verifying");
     }
-    let algorithm = match (&jwk.algorithm, stated) {
-        (AlgorithmParameters::RSA(_), None | Some(Algorithm::Rs256)) => Algorithm::Rs256,
-        (AlgorithmParameters::RSA(_), Some(Algorithm::Ps256)) => Algorithm::Ps256,
-        (AlgorithmParameters::EllipticCurve(_), None | Some(Algorithm::Es256)) => Algorithm::Es256,
-        (AlgorithmParameters::OctetKeyPair(_), None | Some(Algorithm::EdDsa)) => Algorithm::EdDsa,
-        (AlgorithmParameters::OctetKey(_), _) => return Err("a symmetric key"),
+    let usual = match &jwk.algorithm {
+        AlgorithmParameters::RSA(_) => KeyAlgorithm::Common(Algorithm::Rs256),
+        AlgorithmParameters::EllipticCurve(key) => match key.curve {
+            EllipticCurve::P256 => KeyAlgorithm::Common(Algorithm::Es256),
+            EllipticCurve::P384 => KeyAlgorithm::Es384,
+            EllipticCurve::P521 => KeyAlgorithm::Es512,
+            _ => return Err("of another curve"),
+        },
+        AlgorithmParameters::OctetKeyPair(_) => KeyAlgorithm::Common(Algorithm::EdDsa),
+        AlgorithmParameters::OctetKey(_) => return Err("a symmetric key"),
         _ => return Err("key type and algorithm do not match"),
     };
+    let algorithm = stated.unwrap_or(usual);
     if !algorithms.allows(algorithm) {
         return Err("for an algorithm that is not allowed");
     }
     let parsed = match &jwk.algorithm {
         AlgorithmParameters::RSA(key) => rsa(key, algorithm),
-        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
-            p256(&key.x, &key.y)
-        }
-        AlgorithmParameters::OctetKeyPair(key) => ed25519(key),
-        _ => Err("of another curve"),
+        // Each curve has one algorithm (RFC 7518, section 3.4).
+        AlgorithmParameters::EllipticCurve(key) if algorithm == usual => elliptic(key),
+        AlgorithmParameters::OctetKeyPair(key) if algorithm == usual => ed25519(key),
+        _ => Err("key type and algorithm do not match"),
     };
     Ok((key_id.into(), PublicKey::new(algorithm, parsed?)))
 }
 
-fn rsa(key: &RSAKeyParameters, algorithm: Algorithm) -> Result<ParsedPublicKey, &'static str> {
+fn rsa(key: &RSAKeyParameters, algorithm: KeyAlgorithm) -> Result<ParsedPublicKey, &'static str> {
+    let verification: &'static RsaParameters = match algorithm {
+        KeyAlgorithm::Common(Algorithm::Rs256) => &RSA_PKCS1_2048_8192_SHA256,
+        KeyAlgorithm::Rs384 => &RSA_PKCS1_2048_8192_SHA384,
+        KeyAlgorithm::Rs512 => &RSA_PKCS1_2048_8192_SHA512,
+        KeyAlgorithm::Common(Algorithm::Ps256) => &RSA_PSS_2048_8192_SHA256,
+        KeyAlgorithm::Ps384 => &RSA_PSS_2048_8192_SHA384,
+        KeyAlgorithm::Ps512 => &RSA_PSS_2048_8192_SHA512,
+        KeyAlgorithm::Common(Algorithm::Es256 | Algorithm::EdDsa)
+        | KeyAlgorithm::Es384
+        | KeyAlgorithm::Es512 => return Err("key type and algorithm do not match"),
+    };
     let n = decode(&key.n)?;
     let e = decode(&key.e)?;
     let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
@@ -169,20 +198,22 @@ fn rsa(key: &RSAKeyParameters, algorithm: Algorithm) -> Result<ParsedPublicKey, 
         return Err("unfit RSA exponent");
     }
     let der = PublicKeyComponents { n: &n, e: &e }.as_der().map_err(|_| "unfit RSA key")?;
-    let verification: &'static dyn VerificationAlgorithm = match algorithm {
-        Algorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
-        _ => &RSA_PKCS1_2048_8192_SHA256,
-    };
     ParsedPublicKey::new(verification, der.as_ref()).map_err(|_| "unfit RSA key")
 }
 
-fn p256(x: &str, y: &str) -> Result<ParsedPublicKey, &'static str> {
-    let (x, y) = (decode(x)?, decode(y)?);
-    if x.len() != 32 || y.len() != 32 {
+fn elliptic(key: &EllipticCurveKeyParameters) -> Result<ParsedPublicKey, &'static str> {
+    let (verification, length): (&'static EcdsaVerificationAlgorithm, _) = match key.curve {
+        EllipticCurve::P256 => (&ECDSA_P256_SHA256_FIXED, 32),
+        EllipticCurve::P384 => (&ECDSA_P384_SHA384_FIXED, 48),
+        EllipticCurve::P521 => (&ECDSA_P521_SHA512_FIXED, 66),
+        _ => return Err("of another curve"),
+    };
+    let (x, y) = (decode(&key.x)?, decode(&key.y)?);
+    if x.len() != length || y.len() != length {
         return Err("a coordinate of the wrong length");
     }
     let point = [[UNCOMPRESSED].as_slice(), &x, &y].concat();
-    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| "not a point on the curve")
+    ParsedPublicKey::new(verification, point).map_err(|_| "not a point on the curve")
 }
 
 fn ed25519(key: &OctetKeyPairParameters) -> Result<ParsedPublicKey, &'static str> {
@@ -279,7 +310,10 @@ mod tests {
         let all = json!({"keys": [rsa, pss, p256, ed25519]}).to_string();
         let loaded = |algorithms| {
             let set = KeySet::from_jwks_for(all.as_bytes(), algorithms).unwrap();
-            ["pss", "ec", "ed"].map(|id| set.get(id).map(PublicKey::algorithm))
+            ["pss", "ec", "ed"].map(|id| match set.get(id).map(PublicKey::algorithm)? {
+                KeyAlgorithm::Common(algorithm) => Some(algorithm),
+                other => panic!("{other:?}"),
+            })
         };
         let none = Algorithms::default();
         assert_eq!(loaded(none), [None; 3]);

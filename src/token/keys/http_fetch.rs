@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
-use crate::util::http_client::HttpClient;
+use crate::util::http_client::{self, HttpClient};
 
 use super::endpoint::{KeyEndpoint, TIME_LIMIT};
 use super::{FetchError, KeyFetch, KeyFuture};
@@ -36,14 +35,7 @@ impl HttpFetch {
     ///
     /// As [`new`](Self::new), and if the text contains no certificate.
     pub fn with_authorities(url: &str, pem: &[u8]) -> Result<Self, FetchError> {
-        let authorities = CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| {
-                FetchError::new(format!("the certificate authorities cannot be read: {error:?}"))
-            })?;
-        if authorities.is_empty() {
-            return Err(FetchError::new("the certificate authorities contain no certificate"));
-        }
+        let authorities = http_client::read_authorities(pem).map_err(FetchError::new)?;
         Self::trusting(url, authorities)
     }
 

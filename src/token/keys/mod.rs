@@ -23,7 +23,7 @@ use aws_lc_rs::signature::ParsedPublicKey;
 
 use crate::clock::Timestamp;
 
-use super::algorithm::Algorithm;
+use super::algorithm::KeyAlgorithm;
 
 pub(crate) use self::endpoint::{KeyEndpoint, TIME_LIMIT};
 pub use self::fetch::{FetchError, FetchedKeys, KeyFetch, KeyFuture};
@@ -221,16 +221,16 @@ impl KeySource for KeySet {
 /// A public key, bound to one algorithm.
 #[derive(Clone)]
 pub(crate) struct PublicKey {
-    algorithm: Algorithm,
+    algorithm: KeyAlgorithm,
     parsed: Arc<ParsedPublicKey>,
 }
 
 impl PublicKey {
-    pub(crate) fn new(algorithm: Algorithm, parsed: ParsedPublicKey) -> Self {
+    pub(crate) fn new(algorithm: KeyAlgorithm, parsed: ParsedPublicKey) -> Self {
         Self { algorithm, parsed: Arc::new(parsed) }
     }
 
-    pub(crate) fn algorithm(&self) -> Algorithm {
+    pub(crate) fn algorithm(&self) -> KeyAlgorithm {
         self.algorithm
     }
 

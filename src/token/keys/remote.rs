@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::metrics;
-use crate::token::algorithm::Algorithms;
+use crate::token::algorithm::{Algorithms, KeyAlgorithms};
 use crate::util::deferred::Deferred;
 use crate::util::single_flight::SingleFlight;
 
@@ -48,7 +48,7 @@ pub struct RemoteKeys(Arc<Shared>);
 struct Shared {
     fetch: Box<dyn KeyFetch>,
     policy: RefreshPolicy,
-    algorithms: Algorithms,
+    algorithms: KeyAlgorithms,
     current: ArcSwap<Option<Loaded>>,
     /// Read without the lock, to check whether a refresh is due.
     refresh_due: AtomicU64,
@@ -66,6 +66,19 @@ enum Owner {
     /// The issuer, whose keys readiness and metrics report.
     Issuer,
     Evaluator,
+    #[cfg(feature = "oidc")]
+    Provider,
+}
+
+impl Owner {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Issuer => "the issuer",
+            Self::Evaluator => "an evaluator",
+            #[cfg(feature = "oidc")]
+            Self::Provider => "an identity provider",
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -98,18 +111,25 @@ impl RemoteKeys {
         policy: RefreshPolicy,
         algorithms: Algorithms,
     ) -> Self {
-        Self::from_parts(fetch, policy, algorithms, Owner::Issuer)
+        Self::from_parts(fetch, policy, KeyAlgorithms::Allowed(algorithms), Owner::Issuer)
     }
 
     /// Creates a source of an external evaluator's RS256 keys.
     pub(crate) fn for_evaluator(fetch: impl KeyFetch, policy: RefreshPolicy) -> Self {
-        Self::from_parts(fetch, policy, Algorithms::default(), Owner::Evaluator)
+        let algorithms = KeyAlgorithms::Allowed(Algorithms::default());
+        Self::from_parts(fetch, policy, algorithms, Owner::Evaluator)
+    }
+
+    /// Creates a source of an identity provider's keys, of every algorithm.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn for_provider(fetch: impl KeyFetch, policy: RefreshPolicy) -> Self {
+        Self::from_parts(fetch, policy, KeyAlgorithms::OfProvider, Owner::Provider)
     }
 
     fn from_parts(
         fetch: impl KeyFetch,
         policy: RefreshPolicy,
-        algorithms: Algorithms,
+        algorithms: KeyAlgorithms,
         owner: Owner,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -234,7 +254,7 @@ impl Shared {
         let clock = Instant::now();
         let fetched = tokio::time::timeout(FETCH_TIME_LIMIT, self.fetch.fetch()).await;
         let loaded = match fetched {
-            Ok(Ok(FetchedKeys { text, max_age })) => KeySet::from_jwks_for(&text, self.algorithms)
+            Ok(Ok(FetchedKeys { text, max_age })) => KeySet::from_published(&text, self.algorithms)
                 .map(|keys| (keys, max_age))
                 .map_err(|error| error.to_string()),
             Ok(Err(error)) => Err(error.to_string()),
@@ -292,11 +312,12 @@ impl Shared {
         let name = if failing && state.serves() { "failing" } else { state.as_str() };
         let changed = flight.logged.replace(name) != Some(name);
         drop(flight);
-        if self.owner == Owner::Evaluator {
+        if self.owner != Owner::Issuer {
+            let owner = self.owner.as_str();
             match outcome {
-                Ok(()) => tracing::debug!(?state, "keys of an evaluator are loaded"),
+                Ok(()) => tracing::debug!(?state, "keys of {owner} are loaded"),
                 Err(error) => {
-                    tracing::warn!(%error, ?state, "keys of an evaluator could not be fetched");
+                    tracing::warn!(%error, ?state, "keys of {owner} could not be fetched");
                 }
             }
             return;

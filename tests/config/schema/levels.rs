@@ -144,6 +144,16 @@ fn levels() -> Vec<Level> {
             "/access/service_tokens/0",
             access("service_tokens", json!([token])),
         ),
+        level(
+            "access.identity_providers",
+            "/access/identity_providers/0",
+            access("identity_providers", json!([provider("")])),
+        ),
+        level(
+            "access.identity_providers.config",
+            "/access/identity_providers/0/config",
+            access("identity_providers", json!([provider("")])),
+        ),
         level("access.one_time_pin", "/access/one_time_pin", access("one_time_pin", json!({}))),
         level(
             "access.one_time_pin.limits",
@@ -182,6 +192,39 @@ fn levels() -> Vec<Level> {
     ]
 }
 
+/// An identity provider of a type that has this key, with what the type requires.
+fn provider(key: &str) -> Value {
+    let (kind, mut config) = match key {
+        "apps_domain" => ("google-apps", json!({ "apps_domain": "example.com" })),
+        "okta_account" | "authorization_server_id" => {
+            ("okta", json!({ "okta_account": "https://example.okta.com" }))
+        }
+        "directory_id" | "support_groups" => ("azureAD", json!({ "directory_id": "d" })),
+        "onelogin_account" => ("onelogin", json!({ "onelogin_account": "https://x.onelogin.com" })),
+        "ping_env_id" => ("pingone", json!({ "ping_env_id": "p" })),
+        "base_url" => ("github", json!({})),
+        "sso_target_url"
+        | "idp_public_certs"
+        | "sign_request"
+        | "email_attribute_name"
+        | "attributes"
+        | "accept_signed_response"
+        | "request_key_file"
+        | "request_certificate_file" => (
+            "saml",
+            json!({ "issuer_url": "i", "sso_target_url": "https://i.example", "idp_public_certs": ["c"] }),
+        ),
+        _ => ("oidc", json!({ "issuer_url": "https://id.example.com" })),
+    };
+    if kind != "saml" {
+        merge(&mut config, json!({ "client_id": "access" }));
+        if key != "client_secret" {
+            merge(&mut config, json!({ "client_secret_file": "/s" }));
+        }
+    }
+    json!({ "name": "Corp", "type": kind, "config": config })
+}
+
 fn merged(mut one: Value, other: Value) -> Value {
     merge(&mut one, other);
     one
@@ -198,7 +241,11 @@ impl Level {
     /// The file with a key, and with what the key needs beside it.
     fn with_key(&self, key: &str, value: &Value) -> Value {
         let (is_on, is_empty) = (*value == json!(true), *value == json!([]));
-        let mut file = self.with(json!({ key: value }));
+        let mut file = self.file.clone();
+        if self.name == "access.identity_providers.config" {
+            file["access"]["identity_providers"] = json!([provider(key)]);
+        }
+        merge(file.pointer_mut(self.pointer).unwrap(), json!({ key: value }));
         let level = file.pointer_mut(self.pointer).unwrap();
         let beside = match (self.name, key) {
             ("admin", "token") => json!({ "token_file": null }),
@@ -208,6 +255,27 @@ impl Level {
             ("state.redis", "ca_file") => json!({ "url": "rediss://redis.example.com" }),
             ("access", "issuer") => {
                 json!({ "mail": null, "applications": [{ "domain": "a.example", "aud": "ab".repeat(32) }] })
+            }
+            ("access.identity_providers", "config") => {
+                json!({ "config": { "client_secret_file": null } })
+            }
+            ("access.identity_providers.config", "auth_url" | "token_url" | "certs_url") => {
+                let mut all = json!({
+                    "auth_url": "https://a.example", "token_url": "https://a.example",
+                    "certs_url": "https://a.example",
+                });
+                all[key] = value.clone();
+                all
+            }
+            (
+                "access.identity_providers.config",
+                "sign_request" | "request_key_file" | "request_certificate_file",
+            ) if is_on || value.is_string() => {
+                let mut all = json!({
+                    "sign_request": true, "request_key_file": "/k", "request_certificate_file": "/c",
+                });
+                all[key] = value.clone();
+                all
             }
             ("access.mail.smtp", "password_file" | "password") => json!({ "username": "u" }),
             ("access.facts.certificate_headers", "distinguished_name") => {

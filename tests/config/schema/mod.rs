@@ -33,8 +33,10 @@ impl Schema {
 /// Reads a file with the variables that examples name.
 fn read(text: &str) -> Result<Config, String> {
     let secret = "6f1ed002ab5595859014ebf0951522d9";
-    let environment =
-        Environment::empty().with("ADMIN_TOKEN", secret).with("SMTP_PASSWORD", secret);
+    let environment = Environment::empty()
+        .with("ADMIN_TOKEN", secret)
+        .with("SMTP_PASSWORD", secret)
+        .with("ID_SECRET", secret);
     Config::parse_with(text, "f", &environment).map_err(|errors| errors.to_string())
 }
 

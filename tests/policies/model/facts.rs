@@ -51,6 +51,7 @@ pub struct Person {
     pub groups: Option<Vec<[Option<Text>; 3]>>,
     /// With teams.
     pub organizations: Option<Vec<(Text, Option<Vec<Text>>)>>,
+    pub organizations_are_partial: bool,
     pub oidc: Option<Vec<Claim>>,
     pub saml: Option<Vec<Claim>>,
     pub accounts: Option<Vec<Text>>,
@@ -173,7 +174,10 @@ impl World {
                     Part::Methods => person.methods.clone_from(&from.methods),
                     Part::Contexts => person.contexts.clone_from(&from.contexts),
                     Part::Groups => person.groups.clone_from(&from.groups),
-                    Part::Organizations => person.organizations.clone_from(&from.organizations),
+                    Part::Organizations => {
+                        person.organizations.clone_from(&from.organizations);
+                        person.organizations_are_partial = from.organizations_are_partial;
+                    }
                     Part::Oidc => person.oidc.clone_from(&from.oidc),
                     Part::Saml => person.saml.clone_from(&from.saml),
                     Part::Accounts => person.accounts.clone_from(&from.accounts),
@@ -193,6 +197,9 @@ impl World {
             change(world.person.as_mut().unwrap());
             worlds.push(world);
         };
+        if person.organizations.is_some() {
+            push(&|person| person.organizations_are_partial = true);
+        }
         for place in 0..person.organizations.as_ref().map_or(0, Vec::len) {
             push(&|person| person.organizations.as_mut().unwrap()[place].1 = None);
         }
@@ -307,6 +314,7 @@ impl Person {
             };
             let count = choices.below(3);
             person.organizations = Some((0..count).map(|_| organization(choices)).collect());
+            person.organizations_are_partial = choices.chance(1, 8);
         }
         let claims = |choices: &mut Choices| {
             let mut claims: Vec<Claim> = Vec::new();
@@ -356,6 +364,7 @@ impl Person {
                 })
                 .collect()
         });
+        attributes.organizations_are_partial = self.organizations_are_partial;
         attributes.oidc_claims = self.oidc.as_deref().map(claims);
         attributes.saml_attributes = self.saml.as_deref().map(claims);
         attributes.accounts = self.accounts.as_ref().map(boxed);

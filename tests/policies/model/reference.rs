@@ -221,7 +221,8 @@ impl Reference<'_> {
                             teams.iter().any(|known| known.eq_ignore_ascii_case(team))
                         }),
                     });
-                member.max().unwrap_or(No).min(by(provider))
+                let absent = if person.organizations_are_partial { Maybe } else { No };
+                member.max().unwrap_or(absent).min(by(provider))
             }
             Rule::Saml(name, value, provider) => {
                 claims(person.saml.as_deref(), name, value).min(by(provider))

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::config::identity_provider::{ProviderConfig, ProviderKind};
+
 /// Returns what the keys of a level must satisfy together, beyond the schema of each.
 pub(super) fn constraints(level: &str) -> Option<Vec<Value>> {
     Some(match level {
@@ -22,6 +24,29 @@ pub(super) fn constraints(level: &str) -> Option<Vec<Value>> {
             one_of(&[vec![is_on("allow_all_methods")], vec![any_entry("allowed_methods")]]),
             json!({ "not": { "allOf": [is_on("allow_all_headers"), any_entry("allowed_headers")] } }),
             json!({ "not": { "allOf": [is_on("allow_all_origins"), is_on("allow_credentials")] } }),
+        ],
+        "access.identity_providers[]" => ProviderKind::ALL.iter().map(of_kind).collect(),
+        "access.identity_providers[].config" => vec![
+            json!({
+                "if": written("client_id"),
+                "then": exactly_one_of("client_secret", "client_secret_file"),
+            }),
+            one_of(&[
+                vec![
+                    is_on("sign_request"),
+                    written("request_key_file"),
+                    written("request_certificate_file"),
+                ],
+                vec![not(&json!({ "anyOf": [
+                    is_on("sign_request"),
+                    written("request_key_file"),
+                    written("request_certificate_file"),
+                ] }))],
+            ]),
+            one_of(&[
+                ["auth_url", "token_url", "certs_url"].map(written).to_vec(),
+                vec![not(&any_of(&["auth_url", "token_url", "certs_url"]))],
+            ]),
         ],
         "access.policies[]" => vec![json!({ "properties": { "include": { "minItems": 1 } } })],
         "access.mail" => vec![one_of(&[
@@ -71,6 +96,21 @@ pub(super) fn constraints(level: &str) -> Option<Vec<Value>> {
     })
 }
 
+/// What an identity provider of a type must have.
+fn of_kind(kind: &ProviderKind) -> Value {
+    let mut rules: Vec<_> = kind.required().iter().map(|key| written(key)).collect();
+    let required = if rules.is_empty() { json!({}) } else { written("config") };
+    let others = ProviderConfig::LEVEL.names.iter().filter(|key| !kind.has(key));
+    rules.push(not(&any_of(&others.copied().collect::<Vec<_>>())));
+    let config = json!({
+        "properties": { "config": { "anyOf": [{ "type": "null" }, { "allOf": rules }] } },
+    });
+    json!({
+        "if": { "required": ["type"], "properties": { "type": { "const": kind.as_str() } } },
+        "then": { "allOf": [required, config] },
+    })
+}
+
 /// The key has a value: null is the same as omitting it.
 fn written(key: &str) -> Value {
     json!({ "required": [key], "properties": { key: { "not": { "type": "null" } } } })
@@ -107,5 +147,12 @@ fn excludes(key: &str, others: &[&str]) -> Value {
 }
 
 /// The keys of a login, which the issuer runs if there is one.
-const OF_A_LOGIN: [&str; 6] =
-    ["team_domain", "transfer_host", "one_time_pin", "key_rotation", "external_evaluation", "mail"];
+const OF_A_LOGIN: [&str; 7] = [
+    "team_domain",
+    "transfer_host",
+    "identity_providers",
+    "one_time_pin",
+    "key_rotation",
+    "external_evaluation",
+    "mail",
+];

@@ -12,7 +12,7 @@ use crate::login::method::LoginMethod;
 use crate::login::redirect::OWN_PREFIX;
 use crate::login::sign_in::{Purpose, describe};
 use crate::login::{Flow, MAX_URL_BYTES};
-use crate::pages::{CodeError, EnterCode, Page, Problem, SignIn};
+use crate::pages::{CodeError, EnterCode, MethodLink, Page, Problem, SignIn};
 use crate::util::response::{ResponseBytes, redirect, with};
 
 impl PinRequest<'_> {
@@ -88,6 +88,7 @@ impl PinRequest<'_> {
     ) -> ResponseBytes {
         let flow = &purpose.flow;
         let action = self.login.step_url(VERIFY_CODE, flow, self.request.now);
+        let others = self.login.method_links(self.request, purpose, Some(self.method.id()));
         let page = Page::SignIn(SignIn {
             application: &purpose.protected.application.name,
             host: flow.host.as_str(),
@@ -98,6 +99,7 @@ impl PinRequest<'_> {
             email,
             error,
             notice: flow.is_shortened.then_some(SHORTENED),
+            other_methods: &others.iter().map(MethodLink::from).collect::<Vec<_>>(),
         });
         self.login.page(status, &page)
     }

@@ -72,6 +72,14 @@ impl LoginMethod for OneTimePinMethod {
         settings::TYPE
     }
 
+    fn name(&self) -> &str {
+        settings::NAME
+    }
+
+    fn has_page(&self) -> bool {
+        true
+    }
+
     fn usual_attributes(&self) -> Option<&Attributes> {
         Some(&self.attributes)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::pressure::{GuessBudget, MAX_DIGITS};
 use crate::identity::Attributes;
+use crate::login::method::MethodInfo;
 
 /// Settings of the login by one-time PIN: length, lifetime and attempts of a code, limits on requests
 /// and guesses, and the id of the login method.
@@ -93,6 +94,15 @@ impl Default for OneTimePin {
 impl OneTimePin {
     pub(crate) fn method_id(&self) -> &str {
         &self.id
+    }
+
+    pub(crate) fn info(&self) -> MethodInfo<'_> {
+        Self::info_of(&self.id)
+    }
+
+    /// Returns what `info` returns for settings with this id.
+    pub(crate) fn info_of(id: &str) -> MethodInfo<'_> {
+        MethodInfo { id, kind: TYPE, name: NAME }
     }
 
     /// Returns the attributes of all users who log in by this method.
@@ -265,6 +275,8 @@ impl Default for OneTimePinLimits {
     }
 }
 
+/// The name of the login method.
+pub(super) const NAME: &str = "One-time PIN";
 /// The type of the login method (section 16 of the contract).
 pub(super) const TYPE: &str = "onetimepin";
 /// The digits of a code while nobody guesses.

@@ -1,4 +1,4 @@
-//! A circuit breaker: after repeated failures an evaluator is not called for a while.
+//! A circuit breaker: after repeated failures a service is not called for a while.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 /// Counts failures, and rejects questions after too many in a row: an unreachable service
 /// then costs one timeout now and then, not one for every user.
 #[derive(Debug, Default)]
-pub(super) struct Breaker(Mutex<State>);
+pub(crate) struct Breaker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -21,16 +21,17 @@ struct State {
 
 /// A permitted call. Dropping it without a result counts as a failure.
 #[derive(Debug)]
-pub(super) struct Attempt<'a> {
+pub(crate) struct Attempt<'a> {
     breaker: &'a Breaker,
     /// The time of its failure, if known.
     now: Timestamp,
     has_succeeded: bool,
+    was_made: bool,
 }
 
 impl Breaker {
     /// Permits a call now; `None` while the breaker is open.
-    pub(super) fn attempt(&self, now: Timestamp) -> Option<Attempt<'_>> {
+    pub(crate) fn attempt(&self, now: Timestamp) -> Option<Attempt<'_>> {
         let mut state = self.state();
         if let Some(end) = state.rests_until {
             // Setting the clock back does not extend the open period.
@@ -40,7 +41,7 @@ impl Breaker {
             }
             state.is_trying = true;
         }
-        Some(Attempt { breaker: self, now, has_succeeded: false })
+        Some(Attempt { breaker: self, now, has_succeeded: false, was_made: true })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -49,12 +50,17 @@ impl Breaker {
 }
 
 impl Attempt<'_> {
-    pub(super) fn succeeded(mut self) {
+    pub(crate) fn succeeded(mut self) {
         self.has_succeeded = true;
     }
 
-    pub(super) fn failed(mut self, now: Timestamp) {
+    pub(crate) fn failed(mut self, now: Timestamp) {
         self.now = now;
+    }
+
+    /// The call was not made.
+    pub(crate) fn unused(mut self) {
+        self.was_made = false;
     }
 }
 
@@ -62,6 +68,9 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         let mut state = self.breaker.state();
         state.is_trying = false;
+        if !self.was_made {
+            return;
+        }
         if self.has_succeeded {
             *state = State::default();
             return;
@@ -118,6 +127,21 @@ mod tests {
         assert!(breaker.attempt(at(9)).is_none());
         drop(breaker.attempt(at(10)));
         assert!(breaker.attempt(at(20)).is_some());
+    }
+
+    #[test]
+    fn a_call_that_was_not_made_says_nothing() {
+        let breaker = Breaker::default();
+        for _ in 0..9 {
+            breaker.attempt(at(0)).unwrap().unused();
+        }
+        for _ in 0..3 {
+            fail(&breaker, 0);
+        }
+        breaker.attempt(at(10)).unwrap().unused();
+        // The probe is still to be made.
+        fail(&breaker, 10);
+        assert!(breaker.attempt(at(19)).is_none());
     }
 
     #[test]
