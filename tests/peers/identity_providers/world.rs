@@ -34,7 +34,7 @@ pub(crate) const WIKI_HOST: &str = "wiki.example.com";
 pub(crate) const HALL: &str = "https://hall.example.com";
 
 /// Longest that something takes that has no promised time, on a machine that is busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where the proxy will be, before it runs: providers have to know it.
 pub(crate) struct Front {
