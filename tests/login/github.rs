@@ -36,6 +36,7 @@ fn rule(rule: Value) -> Rule {
     serde_json::from_value(rule).unwrap()
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "cases are written down as values")]
 fn organization(fields: Value) -> Rule {
     rule(json!({ "github-organization": fields }))
 }

@@ -109,7 +109,7 @@ async fn the_log_says_how_the_client_was_refused() {
 async fn a_userinfo_endpoint_that_lies_lets_nobody_in() {
     let world = World::new().await;
     world.corp.bend_claims(|claims| drop(claims.as_object_mut().unwrap().remove("email")));
-    let cases: Vec<Box<dyn Fn(crate::support::openid::Answer) -> Act + Send>> = vec![
+    let cases: Vec<Box<dyn Fn(support::openid::Answer) -> Act + Send>> = vec![
         Box::new(|mut answer| {
             answer.json["sub"] = json!("sub of eve");
             answer.act()
@@ -176,12 +176,12 @@ async fn keys_that_cannot_be_fetched_let_nobody_in() {
 #[tokio::test]
 async fn a_configuration_that_cannot_be_right_is_not_used() {
     let with = |name: &'static str, value: Value| {
-        move |mut answer: crate::support::openid::Answer| {
+        move |mut answer: support::openid::Answer| {
             answer.json[name] = value.clone();
             answer.act()
         }
     };
-    let cases: Vec<Box<dyn Fn(crate::support::openid::Answer) -> Act + Send>> = vec![
+    let cases: Vec<Box<dyn Fn(support::openid::Answer) -> Act + Send>> = vec![
         Box::new(with("issuer", json!("https://evil.example"))),
         Box::new(|mut answer| {
             let issuer = format!("{}/", answer.json["issuer"].as_str().unwrap());

@@ -87,7 +87,7 @@ async fn the_code_of_one_login_is_worth_nothing_in_another() {
     // Eve has got hold of the code of Ada, before it was used.
     let code = world.corp.code(&of_ada, &user("ada"));
     let issuer = world.corp.issuer();
-    let stolen = crate::support::openid::back(&of_eve, &[("code", &code), ("iss", &issuer)]);
+    let stolen = support::openid::back(&of_eve, &[("code", &code), ("iss", &issuer)]);
     is_page(&eve.get(&stolen).await, StatusCode::FORBIDDEN, "The login has expired");
     world.is_out(&mut eve).await;
 }
