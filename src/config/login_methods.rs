@@ -145,8 +145,8 @@ pub(super) fn note_everyone(reader: &mut Reader, written: &Parts<'_, '_>) {
     let Some(who) = written.anybody else { return };
     let accepts_public = |read: &&ReadApplication<'_>| {
         let accepted = &read.application.allowed_login_methods;
-        let is_public = |id: &Box<str>| written.public_login_methods.contains(&&**id);
-        accepted.is_empty() || accepted.iter().any(is_public)
+        let public = &written.public_login_methods;
+        accepted.is_empty() || accepted.iter().any(|id| public.contains(&&**id))
     };
     for (place, policy) in policies_of(written, accepts_public) {
         if policy.decision == Decision::Allow

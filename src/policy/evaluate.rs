@@ -31,12 +31,22 @@ impl Policies {
 
     /// Returns whether a login of this user could lead to access, judged by what is known before the
     /// login; evaluators that will be asked may grant it. Decides whether a one-time PIN is mailed.
+    ///
+    /// Every policy is evaluated to its end, also after the one that decides: the time does not tell a
+    /// stranger which one it was, or that none was.
     // Public for the tests alone.
     #[doc(hidden)]
     #[must_use]
     pub fn could_allow(&self, facts: &Facts<'_>) -> bool {
-        let evaluation = Evaluation { will_ask: true, ..Evaluation::new(self, facts) };
-        facts.email.is_some() && self.decide_for_person(&evaluation).outcome() == Outcome::Allowed
+        let evaluation =
+            Evaluation { will_ask: true, to_the_end: true, ..Evaluation::new(self, facts) };
+        let mut decision = None;
+        for policy in &self.inner().with_login {
+            if evaluation.applies_to_person(policy) && decision.is_none() {
+                decision = Some(policy.decision);
+            }
+        }
+        facts.email.is_some() && decision == Some(Decision::Allow)
     }
 
     /// Returns whether any request of this user could be granted access, whatever the missing facts are.
@@ -83,12 +93,7 @@ impl Policies {
 
     fn decide_for_person(&self, evaluation: &Evaluation<'_>) -> Verdict {
         for policy in &self.inner().with_login {
-            let certainty = match policy.decision {
-                // A `deny` policy that may apply does apply: a missing fact never grants access.
-                Decision::Deny => Certainty::Possible,
-                Decision::Allow | Decision::Bypass | Decision::NonIdentity => Certainty::Certain,
-            };
-            if evaluation.condition(&policy.condition, certainty) {
+            if evaluation.applies_to_person(policy) {
                 return evaluation.decided_by(policy);
             }
         }
@@ -134,6 +139,8 @@ struct Evaluation<'a> {
     facts: &'a Facts<'a>,
     /// Whether evaluators are still to be asked and may grant access.
     will_ask: bool,
+    /// Whether everything is evaluated, also what cannot change the result any more.
+    to_the_end: bool,
     /// Facts that rules need and that are missing.
     missing: Cell<FactSet>,
     /// Results of groups that other groups refer to, so that each is evaluated once.
@@ -150,7 +157,7 @@ impl<'a> Evaluation<'a> {
     fn new(policies: &'a Policies, facts: &'a Facts<'a>) -> Self {
         let missing = Cell::new(FactSet::EMPTY);
         let cache = RefCell::new(GroupCache { few: [0; INLINE_SLOTS], more: Vec::new() });
-        Self { policies, facts, will_ask: false, missing, cache }
+        Self { policies, facts, will_ask: false, to_the_end: false, missing, cache }
     }
 
     fn decided_by(&self, policy: &CompiledPolicy) -> Verdict {
@@ -169,15 +176,43 @@ impl<'a> Evaluation<'a> {
         if outcome == Outcome::Denied { self.missing.get() } else { FactSet::EMPTY }
     }
 
+    fn applies_to_person(&self, policy: &CompiledPolicy) -> bool {
+        let certainty = match policy.decision {
+            // A `deny` policy that may apply does apply: a missing fact never grants access.
+            Decision::Deny => Certainty::Possible,
+            Decision::Allow | Decision::Bypass | Decision::NonIdentity => Certainty::Certain,
+        };
+        self.condition(&policy.condition, certainty)
+    }
+
     fn condition(&self, condition: &Condition, certainty: Certainty) -> bool {
-        self.any_of(&condition.include, certainty)
-            && condition.require.iter().all(|rule| self.any_of(rule, certainty))
-            && !self.any_of(&condition.exclude, certainty.opposite())
+        let is_included = self.any_of(&condition.include, certainty);
+        if !is_included && !self.to_the_end {
+            return false;
+        }
+        let misses = self.any(&condition.require, |rule| !self.any_of(rule, certainty));
+        if misses && !self.to_the_end {
+            return false;
+        }
+        let is_excluded = self.any_of(&condition.exclude, certainty.opposite());
+        is_included && !misses && !is_excluded
     }
 
     fn any_of(&self, any: &AnyOf, certainty: Certainty) -> bool {
-        any.sets.iter().any(|sets| self.sets(sets, certainty))
-            || any.groups.as_ref().is_some_and(|groups| self.groups(groups, certainty))
+        let holds = self.any(&any.sets, |sets| self.sets(sets, certainty));
+        if holds && !self.to_the_end {
+            return true;
+        }
+        any.groups.as_ref().is_some_and(|groups| self.groups(groups, certainty)) || holds
+    }
+
+    /// Returns whether one of these holds. Evaluates all, if that is asked for.
+    fn any<T>(&self, all: impl IntoIterator<Item = T>, holds: impl Fn(T) -> bool) -> bool {
+        let mut all = all.into_iter();
+        if self.to_the_end {
+            return all.map(holds).filter(|holds| *holds).count() > 0;
+        }
+        all.any(holds)
     }
 
     fn sets(&self, sets: &Sets, certainty: Certainty) -> bool {
@@ -236,27 +271,31 @@ impl<'a> Evaluation<'a> {
 
     fn groups(&self, groups: &GroupIndex, certainty: Certainty) -> bool {
         let holds = |position: usize| self.group(position, certainty);
-        if groups.always.iter().copied().any(holds) {
+        let always = self.any(groups.always.iter().copied(), holds);
+        if always && !self.to_the_end {
             return true;
         }
         let people = match self.facts.email {
-            Some(email) => groups.for_email(email).any(holds),
+            Some(email) => self.any(groups.for_email(email), holds),
             None => {
                 !groups.naming_users().is_empty()
                     && self.is_met(self.facts.without_email(), certainty)
                     && groups.naming_users().iter().copied().any(holds)
             }
         };
-        people
-            || match self.facts.address {
-                Some(address) => groups.for_address(address.to_canonical()).any(holds),
-                None => {
-                    let open = Truth::Open(Fact::Address);
-                    !groups.naming_networks().is_empty()
-                        && self.is_met(open, certainty)
-                        && groups.naming_networks().iter().copied().any(holds)
-                }
+        if people && !self.to_the_end {
+            return true;
+        }
+        let networks = match self.facts.address {
+            Some(address) => self.any(groups.for_address(address.to_canonical()), holds),
+            None => {
+                let open = Truth::Open(Fact::Address);
+                !groups.naming_networks().is_empty()
+                    && self.is_met(open, certainty)
+                    && groups.naming_networks().iter().copied().any(holds)
             }
+        };
+        always || people || networks
     }
 
     fn group(&self, position: usize, certainty: Certainty) -> bool {

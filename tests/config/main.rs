@@ -14,6 +14,7 @@ mod guides;
 mod import;
 mod large;
 mod login_methods;
+mod mail;
 mod messages;
 mod reading;
 mod schema;

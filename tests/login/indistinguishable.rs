@@ -240,7 +240,7 @@ async fn otp_09_of_4000_tries_no_answer_tells_who_may_log_in() {
         }
         let mut different = seen.iter();
         let (first, who) = different.next().unwrap();
-        for (other, others) in different {
+        if let Some((other, others)) = different.next() {
             let step = first.iter().zip(other).find(|(one, other)| one != other);
             panic!("{who:?} and {others:?} are told apart by {step:#?}");
         }

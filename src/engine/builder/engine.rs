@@ -94,7 +94,7 @@ impl AccessBuilder {
             &shared_state.random,
         )
         .map_err(ConfigError::new)?;
-        let context = MethodContext { clock: &shared_state.clock, random: &shared_state.random };
+        let context = MethodContext { clock: &shared_state.clock };
         let methods =
             self.login_methods.build(Arc::clone(&mailer), &context).map_err(ConfigError::new)?;
         let login = Login {

@@ -1,4 +1,15 @@
 //! The mail with a one-time PIN, and its delivery.
+//!
+//! | | |
+//! | --- | --- |
+//! | [`Mailer`] | how mail is sent: `SmtpMailer`, `MaildirMailer` (feature `smtp`), `WebhookMailer` (feature `http-client`), [`ConsoleMailer`], or one of your own |
+//! | [`MailError`] | whether a mail is tried again |
+//! | [`MailTemplate`] | the words of the mail |
+//! | [`MailStatus`] | what an operator sees |
+//!
+//! Mail waits in a bounded queue beside the requests, and is tried again until its code expires. A mail has
+//! one recipient. Addresses are ASCII ([`Email`]): users of an international domain type it as `xn--…`, the
+//! form in which mail servers know it.
 
 #[cfg(feature = "smtp")]
 mod compose;

@@ -154,6 +154,7 @@ pub(crate) fn meant_methods<'a>(id: &str, known: &[&'a str]) -> Vec<&'a str> {
 const ONE_TIME_PIN: &str = "onetimepin";
 
 #[cfg(all(test, feature = "config"))]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use serde_json::{Value, json};
 

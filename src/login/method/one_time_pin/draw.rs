@@ -1,5 +1,6 @@
 //! Draws a code for a login, and mails it.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use super::code::draw_code;
@@ -22,12 +23,17 @@ use crate::session::cookie;
 /// What a code is bound to: the login's id, the typed address, and the serial number of the code.
 pub(super) type CodeBinding<'a> = (&'a str, &'a str, u32);
 
-/// A drawn code, and its mail, if any.
+/// A drawn code, and its mail.
 pub(super) struct DrawnCode {
     pub(super) code: Code,
     /// The shared code and its address, if the code is shared.
     shared: Option<(SharedCode, String)>,
-    mail: Option<(Email, String)>,
+    /// The code itself.
+    plain: String,
+    /// The address; `None` if what was typed is none.
+    to: Option<Email>,
+    /// Whether it gets a mail.
+    is_eligible: bool,
 }
 
 /// The length of a code, and its number of attempts.
@@ -87,7 +93,9 @@ impl<'a> PinRequest<'a> {
                 generation: shared.generation,
             },
             shared: is_shared.then(|| (shared, typed.to_owned())),
-            mail: email.filter(|_| eligible).map(|email| (email, code)),
+            plain: code,
+            to: email,
+            is_eligible: eligible,
         })
     }
 
@@ -137,16 +145,18 @@ impl<'a> PinRequest<'a> {
         // Also for an address that may not log in.
         let page = self.linked_page(host, nonce).filter(|_| drawn.shared.is_none());
         if let Some((shared, email)) = &drawn.shared {
-            let reader = (email.as_str(), drawn.mail.is_some());
+            let reader = (email.as_str(), drawn.is_eligible);
             if !self.claim_shared_mail(reader, *shared, self.request.now).await? {
                 return Ok(());
             }
         }
-        let Some((to, code)) = drawn.mail else { return Ok(()) };
         let (name, host) = (protected.application.name.clone(), host.to_string());
         let (minutes, is_shared) = (self.minutes(), drawn.shared.is_some());
         let template = Arc::clone(&self.login.mail_template);
         let expires_at = Timestamp::from_unix_seconds(drawn.code.ends);
+        let (code, to, is_eligible) = (drawn.plain, drawn.to, drawn.is_eligible);
+        // Every request does this, and writes a mail for every address: otherwise the answer to one that
+        // may log in would be some microseconds later.
         self.login.mail_delivery.send(&self.method.mailer, protected.audited(), move || {
             let link = page.map(|page| with_code(&page, &code));
             let content = PinMail {
@@ -157,7 +167,8 @@ impl<'a> PinRequest<'a> {
                 is_shared,
                 link: link.as_deref(),
             };
-            template.mail(to, &content).expires_at(expires_at)
+            let mail = black_box(template.mail(to?, &content)).expires_at(expires_at);
+            is_eligible.then_some(mail)
         });
         Ok(())
     }
