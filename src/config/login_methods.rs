@@ -58,6 +58,18 @@ impl Role {
         }
     }
 
+    /// Returns the attributes of all users who log in by one-time PIN, if there are other login methods.
+    pub(crate) fn one_time_pin_beside_others(&self) -> Option<Attributes> {
+        match self {
+            Self::Issuing { one_time_pin: Some(pin), identity_providers, .. }
+                if !identity_providers.is_empty() =>
+            {
+                Some(Attributes::one_time_pin(&pin.id))
+            }
+            Self::Issuing { .. } | Self::Verifying { .. } => None,
+        }
+    }
+
     /// Returns the settings of the login methods. Reads the files of the identity providers.
     pub(super) fn method_settings(&self) -> Result<MethodSettings, ConfigError> {
         let Self::Issuing { one_time_pin, identity_providers, .. } = self else {
@@ -184,8 +196,8 @@ mod tests {
     fn parse(list: &str) -> Result<Config, String> {
         let text = format!(
             "access:\n  mail: console\n  identity_providers:\n\
-             \x20   - {{ id: corp, name: Corp, type: okta, config: {{ okta_account: 'https://a.okta.example', client_id: a }} }}\n\
-             \x20   - {{ name: GitHub, type: github, config: {{ client_id: a }} }}\n\
+             \x20   - {{ id: corp, name: Corp, type: okta, config: {{ okta_account: 'https://a.okta.example', client_id: a, client_secret_file: /run/s }} }}\n\
+             \x20   - {{ name: GitHub, type: github, config: {{ client_id: a, client_secret_file: /run/s }} }}\n\
              \x20   - {{ name: PIN, type: onetimepin }}\n\
              \x20 applications: [ {{ domain: a.example, policies: [ {{ name: p, decision: allow,\n\
              \x20   {list} }} ] }} ]\n"

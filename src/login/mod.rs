@@ -89,6 +89,9 @@
 //! | `mail-by-shared-code`, `pin-attempt`, `pin-resent` | who begins a login | 30,000 in half an hour of each kind; beyond that counters are shared, see `method/one_time_pin/pending.rs` |
 //! | `guess-chance`, `records`, `pin-era` | who begins a login | a few of each |
 //! | `pin-used`, `pin-shared-used`, `session`, `person`, `known-networks` | who enters a right code | the limits on mail, for a mailbox that the policies allow; one `known-networks` for each address, with 16 networks |
+//! | `provider-user`, `provider-session`, `refresh-token`, `id-token`, `session-refresh` | who logs in at a provider | one of each for a session |
+//! | `session-refresh-claim`, `session-changes` | a provider that is asked again | two minutes' life, ten minutes' life |
+//! | `logout-notice` | a provider whose user logs out there | some minutes' life |
 //! | `grant` | who has a session | a minute's life, 120 a minute for each session |
 //! | `return-target`, of up to 8 KiB each | who is redirected to the login from a URL that is too long for the login URL | 1,024 in half an hour, two hours' life, one for each URL; beyond that URLs are shortened |
 //! | `target-by-network` | the same | 65,536 buckets, and their sum; 128 URLs in half an hour from one network |
@@ -159,9 +162,9 @@ pub use self::method::saml::{SamlProvider, SamlProviderError};
 pub(crate) use self::method::{CrossSiteForm, LoginMethods, MethodContext, MethodSettings};
 #[cfg(feature = "github")]
 pub use self::method::{GitHubProvider, GitHubProviderError};
+pub(crate) use self::method::{MethodInfo, meant_methods, unknown_method};
 #[cfg(feature = "config")]
-pub(crate) use self::method::{MethodInfo, Reach, named_method};
-pub(crate) use self::method::{meant_methods, unknown_method};
+pub(crate) use self::method::{Reach, named_method};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 pub(crate) use self::refresh::Refreshes;
 use self::refusal::Refusal;

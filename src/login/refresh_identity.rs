@@ -85,13 +85,13 @@ impl Login {
     }
 
     fn success_url(&self, team: &CanonicalHost, return_to: Option<&str>) -> String {
-        let url = format!("{}{OWN_PREFIX}/refresh-identity?", self.origins.origin(team));
-        let mut query = Serializer::new(url);
+        let mut query = Serializer::new(String::new());
         query.append_pair("success", "true").append_pair("on_success", "callback");
         if let Some(return_to) = return_to {
             query.append_pair("returnTo", return_to);
         }
-        query.finish()
+        let team = self.origins.origin(team);
+        format!("{team}{OWN_PREFIX}/refresh-identity?{}", query.finish())
     }
 
     fn refreshed_page(&self, request: &EndpointRequest, return_to: Option<&str>) -> ResponseBytes {

@@ -5,13 +5,12 @@ use tower_access::inspect::{CheckReport, check_text};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
 const PIN: &str = "{ name: PIN, type: onetimepin }";
-const OKTA: &str = "{ id: corp, name: Corp, type: okta, config: { okta_account: 'https://a.okta.example', client_id: a } }";
-const ENTRA: &str =
-    "{ id: entra, name: Entra, type: azureAD, config: { directory_id: d, client_id: a } }";
-const WORKSPACE: &str = "{ id: workspace, name: Workspace, type: google-apps, config: { apps_domain: example.com, client_id: a } }";
-const GOOGLE: &str = "{ id: google, name: Google, type: google, config: { client_id: a } }";
-const GITHUB: &str = "{ id: github, name: GitHub, type: github, config: { client_id: a } }";
-const OWN_GITHUB: &str = "{ id: github, name: GitHub, type: github, config: { client_id: a, base_url: 'https://github.example.com' } }";
+const OKTA: &str = "{ id: corp, name: Corp, type: okta, config: { okta_account: 'https://a.okta.example', client_id: a, client_secret_file: /run/s } }";
+const ENTRA: &str = "{ id: entra, name: Entra, type: azureAD, config: { directory_id: d, client_id: a, client_secret_file: /run/s } }";
+const WORKSPACE: &str = "{ id: workspace, name: Workspace, type: google-apps, config: { apps_domain: example.com, client_id: a, client_secret_file: /run/s } }";
+const GOOGLE: &str = "{ id: google, name: Google, type: google, config: { client_id: a, client_secret_file: /run/s } }";
+const GITHUB: &str = "{ id: github, name: GitHub, type: github, config: { client_id: a, client_secret_file: /run/s } }";
+const OWN_GITHUB: &str = "{ id: github, name: GitHub, type: github, config: { client_id: a, client_secret_file: /run/s, base_url: 'https://github.example.com' } }";
 const ADA: &str = "{ email: { email: ada@example.com } }";
 
 fn report(providers: &[&str], policy: &str, application: &str) -> CheckReport {

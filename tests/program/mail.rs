@@ -199,7 +199,7 @@ fn webhook(status: &'static str) -> (SocketAddr, Receiver<String>) {
 fn a_mail_to_a_webhook() {
     for (status, code, words) in [
         ("202 Accepted", 0, ""),
-        ("401 Unauthorized", 1, "check `token_file` or `token`); codes are given up"),
+        ("401 Unauthorized", 1, "check `token_file` or `token`; codes are given up"),
         ("422 Unprocessable", 1, "others may get their codes"),
         ("503 Service Unavailable", 1, "codes are sent again after this error"),
     ] {

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every program uses a part of it")]
 
 pub mod github;
+pub mod identity_providers;
 pub mod ledger;
 pub mod log;
 pub mod mmdb;

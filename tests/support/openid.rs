@@ -16,8 +16,9 @@ use super::sockets::{Act, Arrived, Server};
 pub const CLIENT: &str = "our app";
 pub const SECRET: &str = "s+c%ret&=";
 
+type Bend = Box<dyn Fn(Answer) -> Act + Send>;
 /// Bends the claims of an ID token.
-type Bend = Box<dyn Fn(&mut Value) + Send>;
+type BentClaims = Box<dyn Fn(&mut Value) + Send>;
 
 /// A provider. Clones are the same one.
 #[derive(Clone)]
@@ -38,10 +39,8 @@ struct Shared {
     /// Whether the last token request had an `Authorization` header.
     had_header: bool,
     bends: HashMap<&'static str, Bend>,
-    bent_claims: Option<Bend>,
+    bent_claims: Option<BentClaims>,
 }
-
-type Bend = Box<dyn Fn(Answer) -> Act + Send>;
 
 /// The answer that a provider would give.
 pub struct Answer {

@@ -48,9 +48,9 @@ use self::authorization_code::AuthorizationKeys;
 pub use self::authorization_code::ClientAuthentication;
 #[cfg(feature = "github")]
 pub use self::github::{GitHubProvider, GitHubProviderError};
+pub(crate) use self::info::{MethodInfo, meant_methods, unknown_method};
 #[cfg(feature = "config")]
-pub(crate) use self::info::{MethodInfo, Reach, named_method};
-pub(crate) use self::info::{meant_methods, unknown_method};
+pub(crate) use self::info::{Reach, named_method};
 use self::one_time_pin::PinKeys;
 pub use self::provider::IdentityProvider;
 pub(crate) use self::provider::MethodContext;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::info::MethodInfo;
 use super::{CrossSiteForm, EndpointCall, LoginMethod, Step};
 use crate::application::Application;
 use crate::identity::Attributes;
@@ -74,6 +75,19 @@ impl LoginMethods {
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
         let others = self.offered(application).filter(move |method| Some(method.id()) != id);
         others.map(|method| (method.id(), method.name()))
+    }
+
+    /// Returns the login methods, for checks and tools.
+    pub(crate) fn infos(&self) -> impl Iterator<Item = MethodInfo<'_>> {
+        fn info(method: &Arc<dyn LoginMethod>) -> MethodInfo<'_> {
+            MethodInfo { id: method.id(), kind: method.kind(), name: method.name() }
+        }
+        self.0.iter().map(info)
+    }
+
+    /// Returns the attributes of all users who log in by one-time PIN, if that is a login method.
+    pub(crate) fn one_time_pin(&self) -> Option<&Attributes> {
+        self.0.iter().find_map(|method| method.usual_attributes())
     }
 
     /// Returns the attributes of all users who log in, if they are always the same.

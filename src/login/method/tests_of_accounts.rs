@@ -34,6 +34,10 @@ struct Directory {
     logins: AtomicUsize,
     questions: AtomicUsize,
     is_away: Mutex<bool>,
+    /// Whether it accepts questions and does not respond.
+    hangs: Mutex<bool>,
+    /// The questions under way now, and the most at a time.
+    under_way: Mutex<(usize, usize)>,
     signs_out: Mutex<bool>,
 }
 
@@ -177,7 +181,17 @@ impl LoginMethod for Directory {
     ) -> RefreshFuture<'a> {
         Box::pin(async move {
             self.questions.fetch_add(1, Ordering::SeqCst);
+            let count = |add: fn(usize) -> usize| {
+                let mut under_way = self.under_way.lock().unwrap();
+                under_way.0 = add(under_way.0);
+                under_way.1 = under_way.1.max(under_way.0);
+            };
+            count(|under_way| under_way + 1);
             tokio::task::yield_now().await;
+            if *self.hangs.lock().unwrap() {
+                std::future::pending::<()>().await;
+            }
+            count(|under_way| under_way - 1);
             if *self.is_away.lock().unwrap() {
                 return Refreshed::Unavailable;
             }
@@ -224,6 +238,15 @@ async fn node(world: &World, directory: &Arc<Directory>) -> Access {
 }
 
 async fn node_with(world: &World, directory: Option<&Arc<Directory>>) -> Access {
+    let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(&world.store);
+    node_on(world, directory, store).await
+}
+
+async fn node_on(
+    world: &World,
+    directory: Option<&Arc<Directory>>,
+    store: Arc<dyn Store>,
+) -> Access {
     let ops = rule(json!({ "okta": { "name": "Ops", "identity_provider_id": "corp" } }));
     let mut methods = MethodSettings::default();
     if let Some(directory) = directory {
@@ -234,7 +257,7 @@ async fn node_with(world: &World, directory: Option<&Arc<Directory>>) -> Access 
         .login_methods(methods)
         .mailer(NoMail)
         .clock(Arc::clone(&world.clock))
-        .store(Arc::<MemoryStore>::clone(&world.store))
+        .store(store)
         .master_secret(MasterSecret::from_bytes([7; 32]))
         .team_domain(TEAM.parse().unwrap())
         .application(with_login(application("ops", Policy::allow("ops").include(ops))))
@@ -504,6 +527,94 @@ async fn a_node_without_the_method_leaves_its_sessions_to_others_and_ends_them_i
     world.clock.set(NOW.plus(Duration::from_secs(3600)));
     refresh(&without).await;
     until(async || there.status("open").await == StatusCode::FOUND).await;
+}
+
+#[tokio::test]
+async fn a_provider_gets_few_questions_at_a_time_and_hardly_any_while_it_is_away() {
+    let (world, directory) = (World::new(), Directory::new());
+    let node = node(&world, &directory).await;
+    for _ in 0..40 {
+        logged_in(&node, "open", "u-1").await;
+    }
+    world.clock.advance(INTERVAL);
+    refresh(&node).await;
+    until(async || directory.questions() == 40).await;
+    let (under_way, most) = *directory.under_way.lock().unwrap();
+    assert_eq!((under_way, most), (0, 8));
+    *directory.is_away.lock().unwrap() = true;
+    world.clock.advance(INTERVAL);
+    refresh(&node).await;
+    refresh(&node).await;
+    let asked = directory.questions() - 40;
+    assert!((3..=16).contains(&asked), "asked {asked} times while it is away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_background_task_asks_within_half_a_minute_and_ends_with_the_engine() {
+    let (world, directory) = (World::new(), Directory::new());
+    let node = node(&world, &directory).await;
+    let _ada = logged_in(&node, "open", "u-1").await;
+    world.clock.advance(INTERVAL);
+    let begun = tokio::time::Instant::now();
+    while directory.questions() == 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(begun.elapsed() <= Duration::from_secs(31), "nobody asks");
+    }
+    // A provider that does not respond holds nothing up for longer than half a minute.
+    *directory.hangs.lock().unwrap() = true;
+    world.clock.advance(INTERVAL);
+    while directory.questions() == 1 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.clock.advance(Duration::from_secs(60));
+    let begun = tokio::time::Instant::now();
+    while directory.questions() == 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(begun.elapsed() <= Duration::from_secs(120), "it is not asked again");
+    }
+    // In the middle of a question, the engine goes, and its store with it.
+    let store = Arc::downgrade(&world.store);
+    drop((node, world));
+    let begun = tokio::time::Instant::now();
+    while store.strong_count() > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(begun.elapsed() <= Duration::from_secs(1), "the store is still open");
+    }
+}
+
+#[cfg(feature = "redb")]
+#[tokio::test]
+async fn sessions_in_a_file_are_refreshed_and_ended_after_a_restart() {
+    let (world, directory) = (World::new(), Directory::new());
+    let name = random::hex::<8>(&random::SystemRandom).unwrap();
+    let path = std::env::temp_dir().join(format!("tower-access-accounts-{name}.redb"));
+    let open = async || {
+        let mut opened = None;
+        // The tasks of an earlier engine are stopping.
+        until(async || {
+            opened = crate::store::RedbStore::open(&path, Arc::clone(&world.clock)).ok();
+            opened.is_some()
+        })
+        .await;
+        let store: Arc<dyn Store> = Arc::new(opened.unwrap());
+        store
+    };
+    let cookies = {
+        let node = node_on(&world, Some(&directory), open().await).await;
+        logged_in(&node, "ops", "u-1").await.cookies
+    };
+    let node = node_on(&world, Some(&directory), open().await).await;
+    let mut ada = Browser::new(&node);
+    ada.cookies = cookies;
+    assert_eq!(ada.status("ops").await, StatusCode::OK);
+    directory.change("u-1", |user| user.groups = vec![]);
+    world.clock.advance(INTERVAL);
+    refresh(&node).await;
+    until(async || ada.status("ops").await == StatusCode::FORBIDDEN).await;
+    let answer = notify(&node, &json!({ "sub": "u-1", "jti": "j-1" })).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    until(async || ada.status("ops").await == StatusCode::FOUND).await;
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[tokio::test]

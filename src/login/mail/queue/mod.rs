@@ -85,18 +85,19 @@ impl MailDelivery {
         self.records.read()
     }
 
-    /// Queues a mail for an application. `make` is called in the background.
+    /// Queues a mail for an application. `make` is called in the background. It may decide that there is
+    /// none: the caller's time does not depend on that.
     pub(crate) fn send(
         self: &Arc<Self>,
         mailer: &Arc<dyn Mailer>,
         application: audit::Application<'_>,
-        make: impl FnOnce() -> Mail + Send + 'static,
+        make: impl FnOnce() -> Option<Mail> + Send + 'static,
     ) {
         let place = Arc::clone(&self.places).try_acquire_owned().ok();
         let (queue, mailer) = (Arc::clone(self), Arc::clone(mailer));
         let (application_id, application_name) = (application.id.into(), application.name.into());
         tokio::spawn(async move {
-            let mail = make();
+            let Some(mail) = make() else { return };
             let lifetime = mail.expires_at.map_or(USUAL_LIFETIME, |at| at.since(queue.clock.now()));
             let deadline = Instant::now() + lifetime.min(LONGEST_LIFETIME);
             let delivery = Delivery {

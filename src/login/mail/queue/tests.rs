@@ -97,7 +97,7 @@ const WIKI: audit::Application<'static> = audit::Application { id: "wiki-1", nam
 
 fn put(queue: &Arc<MailDelivery>, server: &Arc<Server>) {
     let mailer: Arc<dyn Mailer> = Arc::clone(server) as _;
-    queue.send(&mailer, WIKI, mail);
+    queue.send(&mailer, WIKI, || Some(mail()));
 }
 
 /// Sends a mail, and waits until it has left the queue.

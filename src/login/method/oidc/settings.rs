@@ -341,8 +341,8 @@ impl OpenIdProvider {
         self
     }
 
-    /// Sets the names of the claims that `oidc` rules can compare, and that `get-identity` returns. At
-    /// most 64.
+    /// Sets the names of the claims that `oidc` rules can compare, and that `get-identity` returns, in
+    /// addition to `groups`. At most 64.
     #[must_use]
     pub fn claims<S: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.claims = names.into_iter().take(MAX_CLAIMS).map(Into::into).collect();

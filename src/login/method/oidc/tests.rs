@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use aws_lc_rs::rand::SystemRandom as SigningRandom;
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,14 +16,14 @@ use crate::identity::ProviderGroup;
 use crate::login::method::{Authenticated, Refreshed};
 use crate::util::fetch::{FetchFuture, HttpError, Reply, Request};
 
-const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
-const ISSUER: &str = "https://idp.example";
+pub(super) const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
+pub(super) const ISSUER: &str = "https://idp.example";
 
 /// A provider without a network.
-struct Double {
+pub(super) struct Double {
     key: EcdsaKeyPair,
     /// The answer of the token endpoint.
-    tokens: Mutex<Option<(u16, Value)>>,
+    pub(super) tokens: Mutex<Option<(u16, Value)>>,
     userinfo: Mutex<Option<Value>>,
     asked: Mutex<Vec<(String, String)>>,
 }
@@ -35,7 +35,7 @@ impl fmt::Debug for Double {
 }
 
 impl Double {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
             tokens: Mutex::default(),
@@ -44,23 +44,23 @@ impl Double {
         })
     }
 
-    fn sign(&self, typ: &str, claims: &Value) -> String {
+    pub(super) fn sign(&self, typ: &str, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = json!({"alg": "ES256", "kid": "k", "typ": typ});
         let input = format!("{}.{}", part(&header), part(claims));
-        let signature = self.key.sign(&SigningRandom::new(), input.as_bytes()).unwrap();
+        let signature = self.key.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
     /// Answers a refresh with an ID token of these claims.
-    fn says(&self, more: &Value) {
+    pub(super) fn says(&self, more: &Value) {
         let mut claims = claims();
         claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let id_token = self.sign("JWT", &claims);
         self.returns(200, json!({"access_token": "a", "id_token": id_token}));
     }
 
-    fn returns(&self, status: u16, body: Value) {
+    pub(super) fn returns(&self, status: u16, body: Value) {
         *self.tokens.lock().unwrap() = Some((status, body));
     }
 
@@ -110,19 +110,21 @@ impl Fetch for Double {
     }
 }
 
-fn claims() -> Value {
+pub(super) fn claims() -> Value {
     json!({"iss": ISSUER, "aud": "app", "sub": "u-1", "iat": NOW.as_unix_seconds(),
-           "exp": NOW.as_unix_seconds() + 300, "email": "ada@example.com", "email_verified": true,
+           "exp": NOW.as_unix_seconds() + 7_200, "email": "ada@example.com", "email_verified": true,
            "groups": ["ops"]})
 }
 
-fn method(double: &Arc<Double>) -> OidcMethod {
+pub(super) fn settings() -> OpenIdProvider {
     let secret = "hush".to_owned().into();
-    let settings = OpenIdProvider::new("corp", ISSUER, "app", secret).unwrap();
+    OpenIdProvider::new("corp", ISSUER, "app", secret).unwrap().logs_out_at_provider()
+}
+
+fn method(double: &Arc<Double>) -> OidcMethod {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
     let context = MethodContext { clock: &clock };
-    let settings = settings.logs_out_at_provider();
-    OidcMethod::with_client(settings, &context, Arc::clone(double) as Arc<dyn Fetch>).unwrap()
+    OidcMethod::with_client(settings(), &context, Arc::clone(double) as Arc<dyn Fetch>).unwrap()
 }
 
 fn account() -> ProviderAccount {

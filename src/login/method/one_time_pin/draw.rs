@@ -15,7 +15,7 @@ use crate::facts::Person;
 use crate::identity::Email;
 use crate::login::Refusal;
 use crate::login::limits::mails::{MailPlan, MailRequest};
-use crate::login::mail::{Mail, PinMail};
+use crate::login::mail::PinMail;
 use crate::random::{self, to_hex};
 use crate::secret::tag;
 use crate::session::cookie;
@@ -23,15 +23,17 @@ use crate::session::cookie;
 /// What a code is bound to: the login's id, the typed address, and the serial number of the code.
 pub(super) type CodeBinding<'a> = (&'a str, &'a str, u32);
 
-/// A drawn code, and who gets it in a mail.
+/// A drawn code, and its mail.
 pub(super) struct DrawnCode {
     pub(super) code: Code,
     /// The shared code and its address, if the code is shared.
     shared: Option<(SharedCode, String)>,
     /// The code itself.
     plain: String,
-    /// Who gets the mail; `None` for an address that may not log in.
+    /// The address; `None` if what was typed is none.
     to: Option<Email>,
+    /// Whether it gets a mail.
+    is_eligible: bool,
 }
 
 /// The length of a code, and its number of attempts.
@@ -92,7 +94,8 @@ impl<'a> PinRequest<'a> {
             },
             shared: is_shared.then(|| (shared, typed.to_owned())),
             plain: code,
-            to: email.filter(|_| eligible),
+            to: email,
+            is_eligible: eligible,
         })
     }
 
@@ -142,23 +145,19 @@ impl<'a> PinRequest<'a> {
         // Also for an address that may not log in.
         let page = self.linked_page(host, nonce).filter(|_| drawn.shared.is_none());
         if let Some((shared, email)) = &drawn.shared {
-            let reader = (email.as_str(), drawn.to.is_some());
+            let reader = (email.as_str(), drawn.is_eligible);
             if !self.claim_shared_mail(reader, *shared, self.request.now).await? {
                 return Ok(());
             }
         }
-        let audited = protected.audited();
-        let (id, name): (Box<str>, Box<str>) = (audited.id.into(), audited.name.into());
-        let host = host.to_string();
+        let (name, host) = (protected.application.name.clone(), host.to_string());
         let (minutes, is_shared) = (self.minutes(), drawn.shared.is_some());
-        let (delivery, mailer) =
-            (Arc::clone(&self.login.mail_delivery), Arc::clone(&self.method.mailer));
         let template = Arc::clone(&self.login.mail_template);
         let expires_at = Timestamp::from_unix_seconds(drawn.code.ends);
-        let (code, to) = (drawn.plain, drawn.to);
-        // A task for every request, which writes a mail for every address. Otherwise the answer to an
-        // address that may log in would be a few microseconds later.
-        tokio::spawn(async move {
+        let (code, to, is_eligible) = (drawn.plain, drawn.to, drawn.is_eligible);
+        // Every request does this, and writes a mail for every address: otherwise the answer to one that
+        // may log in would be some microseconds later.
+        self.login.mail_delivery.send(&self.method.mailer, protected.audited(), move || {
             let link = page.map(|page| with_code(&page, &code));
             let content = PinMail {
                 application: &name,
@@ -168,11 +167,8 @@ impl<'a> PinRequest<'a> {
                 is_shared,
                 link: link.as_deref(),
             };
-            let parts = black_box(template.parts(&content));
-            let Some(to) = to else { return };
-            let application = audit::Application { id: &id, name: &name };
-            let mail = move || Mail::from_parts(to, parts).expires_at(expires_at);
-            delivery.send(&mailer, application, mail);
+            let mail = black_box(template.mail(to?, &content)).expires_at(expires_at);
+            is_eligible.then_some(mail)
         });
         Ok(())
     }
