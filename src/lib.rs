@@ -15,8 +15,9 @@
 //! | something else that speaks HTTP | the program `proxy`, or the modules `config` and `proxy` (features of the same names) | [proxy](_guide::proxy) |
 //! | only a part of this | [`AuthenticateLayer`], [`AuthorizeLayer`], [`LoginLayer`], or [`policy`] and [`token`] without any service | [how a request travels](_guide#how-a-request-travels) |
 //!
-//! The other guides: [policies](_guide::policies) (who can get in and why), [sessions](_guide::sessions)
-//! (state, lifetimes, revocation), [operations](_guide::operations) (deployment, backup, logs, metrics),
+//! The other guides: [policies](_guide::policies) (who can get in and why), [login
+//! methods](_guide::login_methods) (identity providers), [sessions](_guide::sessions) (state, lifetimes,
+//! revocation), [operations](_guide::operations) (deployment, backup, logs, metrics),
 //! [guarantees](_guide::guarantees), [costs](_guide::costs), and the [configuration
 //! reference](_guide::configuration), which lists every key of the file.
 //!
@@ -53,7 +54,7 @@
 //! | [`issuer`] | signing keys: rotated, published, stored |
 //! | [`evaluation`] | an external evaluator of your own |
 //! | `session`, [`service_token`] | logins, cookies, revocation; credentials of machines |
-//! | [`login`] | one-time PIN, mail, redirects |
+//! | [`login`] | one-time PIN, identity providers, mail, redirects |
 //! | `engine` | [`Access`], the engine that all layers share; [`explain`] answers questions about a request |
 //! | [`layer`] | the tower layers |
 //! | `proxy` | the streaming reverse proxy |

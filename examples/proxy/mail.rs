@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tower_access::config::{Config, MailConfig, Role};
 use tower_access::identity::Email;
-use tower_access::login::mail::{Mail, Mailer};
+use tower_access::login::mail::{Mail, MailError, Mailer};
 
 use crate::format::unusable;
 use crate::output;
@@ -15,7 +15,7 @@ use crate::output;
 /// An action on mail.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Sends a mail without a code to an address, with the mail server of the configuration.
+    /// Sends a mail without a code to an address, the way of the configuration.
     Test(Test),
 }
 
@@ -24,7 +24,7 @@ pub(crate) enum Command {
 pub(crate) struct Test {
     /// An address whose mailbox you can read.
     address: Email,
-    /// The configuration: `access.mail` sets the mail server.
+    /// The configuration: `access.mail` sets the way.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
@@ -52,8 +52,19 @@ pub(crate) async fn run(Command::Test(Test { address, config }): Command) -> Exi
             ));
             ExitCode::SUCCESS
         }
-        Ok(Err(error)) => failed(&way, &error.to_string()),
+        Ok(Err(error)) => failed(&way, &format!("{error}; {}", consequence(&error))),
         Err(_) => failed(&way, "no response within a minute: check `host`, `port` and firewalls"),
+    }
+}
+
+/// What happens to a mail with a code after such an error.
+fn consequence(error: &MailError) -> &'static str {
+    if error.is_recipient_refused() {
+        "this recipient is refused: others may get their codes"
+    } else if error.is_permanent() {
+        "codes are given up after this error"
+    } else {
+        "codes are sent again after this error, until they expire"
     }
 }
 
@@ -69,6 +80,11 @@ fn way(config: &Config) -> String {
         Role::Issuing { mail: MailConfig::Smtp(smtp), .. } => {
             format!("{}:{}, from {}", smtp.host, smtp.port, smtp.from)
         }
+        Role::Issuing { mail: MailConfig::Maildir(maildir), .. } => {
+            format!("maildir {}", maildir.path.display())
+        }
+        // Its path may be a secret.
+        Role::Issuing { mail: MailConfig::Webhook(_), .. } => "webhook".to_owned(),
         _ => "console".to_owned(),
     }
 }

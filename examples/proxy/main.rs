@@ -57,6 +57,7 @@ mod watch;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -219,11 +220,15 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 
 /// Serves until the program has to stop.
 async fn run(listener: TcpListener, proxy: AccessProxy, limits: ServeLimits) {
-    let cut_off = serve(listener, proxy, limits, stop()).await;
+    let cut_off = serve(listener, proxy.clone(), limits, stop()).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were closed at the end of the grace period");
     }
+    proxy.access().finish_mail(MAIL_GRACE_PERIOD).await;
 }
+
+/// For codes that are still to be mailed when the program ends. What is lost is logged.
+const MAIL_GRACE_PERIOD: Duration = Duration::from_secs(5);
 
 /// Waits for SIGINT or SIGTERM.
 async fn stop() {

@@ -12,6 +12,9 @@ pub mod proxy {}
 #[doc = include_str!("policies.md")]
 pub mod policies {}
 
+#[doc = include_str!("login_methods.md")]
+pub mod login_methods {}
+
 #[doc = include_str!("sessions.md")]
 pub mod sessions {}
 

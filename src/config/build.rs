@@ -11,7 +11,6 @@ use crate::facts::{FactSource, TrustedHeaders};
 use crate::login::mail::Mailer;
 
 use super::facts::FactsConfig;
-use super::mail::{MailConfig, SmtpConfig};
 use super::settings::{AccessConfig, Config, Role};
 use super::state::StateConfig;
 
@@ -85,8 +84,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// If the file with the password cannot be read, or if mail goes through an SMTP server and the
-    /// feature `smtp` is off.
+    /// If the file with a password, token or certificate authorities cannot be read, or if the feature
+    /// that the way of sending needs is off.
     ///
     /// ```no_run
     /// use tower_access::config::Config;
@@ -101,7 +100,7 @@ impl Config {
     /// ```
     pub fn mailer(&self) -> Result<Option<Box<dyn Mailer>>, ConfigError> {
         let Role::Issuing { mail, .. } = &self.access.role else { return Ok(None) };
-        mailer(mail).map(Some).map_err(|error| self.redact_error(error))
+        mail.mailer().map(Some).map_err(|error| self.redact_error(error))
     }
 
     /// Revokes everything that a restored `state` could open, after an operator has replaced the state
@@ -212,6 +211,7 @@ impl Config {
                 key_rotation,
                 external_evaluation,
                 mail,
+                mail_template,
             } => {
                 let mut builder = Access::builder()
                     .login_methods(login_methods)
@@ -223,7 +223,7 @@ impl Config {
                     .trusted_proxies(self.trusted_proxies.clone());
                 // Without codes to mail there is no mailer, and its files need not exist.
                 if one_time_pin.is_some() {
-                    builder = builder.mailer(mailer(&mail)?);
+                    builder = builder.mailer(mail.mailer()?).mail_template(mail_template.build()?);
                 }
                 if let Some(bytes) = self.limits.token_cache_bytes {
                     builder = builder.token_cache_bytes(bytes);
@@ -313,52 +313,6 @@ impl FactsConfig {
         Err(ConfigError::new(
             "access.facts.geoip_database: this program is built without the feature `geoip`; build it with \
              `geoip` as well",
-        ))
-    }
-}
-
-fn mailer(mail: &MailConfig) -> Result<Box<dyn Mailer>, ConfigError> {
-    match mail {
-        MailConfig::Console => Ok(Box::new(crate::login::mail::ConsoleMailer)),
-        MailConfig::Smtp(smtp) => smtp.mailer(),
-    }
-}
-
-impl SmtpConfig {
-    #[cfg(feature = "smtp")]
-    fn mailer(&self) -> Result<Box<dyn Mailer>, ConfigError> {
-        use super::mail::SmtpTlsConfig;
-        use crate::login::mail::{SmtpMailer, SmtpTls};
-
-        let tls = match self.tls {
-            SmtpTlsConfig::None => SmtpTls::DangerousNone,
-            SmtpTlsConfig::StartTls => SmtpTls::StartTls,
-            SmtpTlsConfig::Implicit => SmtpTls::Implicit,
-        };
-        let password = match (&self.password, &self.password_file) {
-            (Some(password), _) => Some(password.clone()),
-            (None, None) => None,
-            (None, Some(path)) => {
-                Some(super::file::read_secret(path, "access.mail.smtp.password_file")?)
-            }
-        };
-        let (host, port) = (self.host.as_str(), self.port);
-        match (&self.username, password) {
-            (Some(username), Some(password)) => {
-                let password = password.expose().to_owned();
-                SmtpMailer::with_login(host, port, tls, &self.from, username.clone(), password)
-            }
-            _ => SmtpMailer::new(host, port, tls, &self.from),
-        }
-        .map(|mailer| Box::new(mailer.timeout(self.timeout)) as _)
-        .map_err(ConfigError::new)
-    }
-
-    #[cfg(not(feature = "smtp"))]
-    #[allow(clippy::unused_self, reason = "as with the feature")]
-    fn mailer(&self) -> Result<Box<dyn Mailer>, ConfigError> {
-        Err(ConfigError::new(
-            "access.mail.smtp: this program is built without the feature `smtp`; build it with `smtp` as well",
         ))
     }
 }

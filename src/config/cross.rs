@@ -37,6 +37,7 @@ pub(super) fn check(reader: &mut Reader, written: &Parts<'_, '_>) -> Option<Defi
     for read in written.applications {
         check_policies(reader, read, &definitions);
     }
+    login_methods::note_everyone(reader, written);
     if let Some(known) = written.login_methods {
         login_methods::check(reader, written, &definitions, known);
     }

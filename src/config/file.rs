@@ -38,6 +38,17 @@ fn read_file(path: &Path) -> Result<String, String> {
     }
 }
 
+/// Reads a short text from a file that the configuration names.
+pub(super) fn read_text_file(path: &Path, max_bytes: usize) -> Result<String, std::io::Error> {
+    let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
+    let mut text = String::new();
+    File::open(path)?.take(limit).read_to_string(&mut text)?;
+    if text.len() > max_bytes {
+        return Err(std::io::Error::other(format!("larger than {} KiB", max_bytes >> 10)));
+    }
+    Ok(strip_byte_order_mark(&text).to_owned())
+}
+
 /// Removes the byte order mark.
 pub(super) fn strip_byte_order_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)

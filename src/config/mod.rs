@@ -235,7 +235,10 @@ pub use self::limits::{LimitsConfig, ListenerLimits};
 pub use self::lint::Suppression;
 pub(crate) use self::load::read_text;
 pub use self::location::Location;
-pub use self::mail::{MailConfig, SmtpConfig, SmtpTlsConfig};
+pub use self::mail::{
+    MailConfig, MailTemplateConfig, MaildirConfig, SmtpConfig, SmtpTlsConfig, TemplateSource,
+    WebhookConfig,
+};
 pub use self::origin::OriginRequest;
 pub use self::public::PublicDestination;
 pub use self::settings::{AccessConfig, Config, OneTimePinConfig, Role};

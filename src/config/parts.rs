@@ -21,6 +21,10 @@ pub(super) struct Parts<'a, 't> {
     pub(super) tokens_are_ours: bool,
     /// The ids of the login methods; `None` if the issuer runs the login.
     pub(super) login_methods: Option<&'a [&'a str]>,
+    /// Who can log in without having been let in by anybody, as a part of a sentence; `None` if nobody.
+    pub(super) anybody: Option<&'a str>,
+    /// The ids of the login methods by which anybody can log in.
+    pub(super) public_login_methods: &'a [&'a str],
     /// Whether the store may define further service tokens.
     pub(super) stored_service_tokens: bool,
 }

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use crate::application::MAX_SESSION_DURATION;
-use crate::policy::{Decision, Policy, Rule};
+use crate::policy::Policy;
 
-use super::error::NoteKind;
 use super::reader::{NodeRef, Reader};
 use super::schema::{Read, Shape, Time, levels, millis};
 
@@ -25,12 +24,11 @@ impl Read for Policy {
 
 fn check(reader: &mut Reader, place: &NodeRef<'_>, policy: &Policy) {
     session_duration(reader, place);
-    let include = place.get("include");
-    if let Some(include) = &include
+    if let Some(include) = place.get("include")
         && policy.conditions.include.is_empty()
     {
         reader.error(
-            include,
+            &include,
             "the policy applies to nobody; write at least one rule (`everyone: {}` is everybody)",
         );
     }
@@ -38,17 +36,6 @@ fn check(reader: &mut Reader, place: &NodeRef<'_>, policy: &Policy) {
         && let Some(precedence) = place.get("precedence")
     {
         reader.error(&precedence, "invalid precedence; write a number from 1");
-    }
-    if policy.decision == Decision::Allow
-        && policy.conditions.require.is_empty()
-        && policy.conditions.include.contains(&Rule::Everyone)
-        && let Some(include) = include
-    {
-        reader.note(
-            NoteKind::Surprises,
-            &include,
-            "anybody who can receive mail may log in: `everyone` in an allow policy requires no more",
-        );
     }
 }
 

@@ -22,7 +22,7 @@ use super::identity_provider::IdentityProviderConfig;
 use super::ingress::IngressEntry;
 use super::limits::LimitsConfig;
 use super::lint::Suppression;
-use super::mail::MailConfig;
+use super::mail::{MailConfig, MailTemplateConfig};
 use super::redaction::Redaction;
 use super::state::StateConfig;
 use super::tests::ExpectedVerdict;
@@ -157,6 +157,8 @@ pub enum Role {
         external_evaluation: ExternalEvaluation,
         /// `mail`: how codes reach users.
         mail: MailConfig,
+        /// `mail.template`: in which words.
+        mail_template: MailTemplateConfig,
     },
     /// `issuer`: an issuer in front runs the login, and this program verifies its tokens.
     #[non_exhaustive]

@@ -175,12 +175,14 @@ impl Access {
     #[must_use]
     pub fn explain(&self, question: &Question) -> RequestExplanation {
         let engine = self.engine();
+        let login_methods = engine.role.login_methods();
         RequestExplainer {
             applications: &engine.applications,
             service_tokens: &engine.service_tokens.table(),
             falls_back_from_service_tokens: !engine.service_tokens.is_strict(),
             knows_service_tokens: !engine.role.verifies(),
-            usual_login: engine.role.usual_login(),
+            logins: engine.role.known_logins(),
+            login_methods: login_methods.as_deref(),
             now: engine.now(),
         }
         .explain(question)

@@ -1,5 +1,6 @@
 //! The state of a running engine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::issuer::KeyRotationState;
@@ -34,11 +35,17 @@ impl Access {
     /// # Errors
     ///
     /// If mail cannot be sent.
-    pub async fn check_mail(&self) -> Result<(), MailError> {
-        let engine = self.engine_owned();
-        match engine.login() {
-            Some(login) => login.mail_delivery.test(&*login.mailer).await,
-            None => Ok(()),
+    pub fn check_mail(&self) -> impl Future<Output = Result<(), MailError>> + Send + use<> {
+        let engine = self.engine();
+        // Not the engine: a mail server that is silent must not keep its state open.
+        let mail = engine
+            .login()
+            .map(|login| (Arc::clone(&login.mail_delivery), Arc::clone(&login.mailer)));
+        async move {
+            match mail {
+                Some((delivery, mailer)) => delivery.test(&*mailer).await,
+                None => Ok(()),
+            }
         }
     }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::application::{CanonicalHost, TeamDomain};
 use crate::facts::GetIdentity;
-use crate::identity::Attributes;
 use crate::issuer::KeyRotation;
-use crate::login::Login;
+use crate::login::{Login, MethodInfo};
 use crate::token::keys::KeySource;
 
 use super::Engine;
 use super::assertion::AssertionCache;
+use super::explain::KnownLogins;
 use super::linked_applications::LinkedApplications;
 use super::renewal::Renewals;
 use super::verified::IssuerName;
@@ -84,9 +84,17 @@ impl Role {
         }
     }
 
-    /// Returns the attributes of every login, if there is only one login method.
-    pub(super) fn usual_login(&self) -> Option<&Attributes> {
-        self.login()?.methods.usual_login()
+    /// Returns what is known of users by their login method alone.
+    pub(super) fn known_logins(&self) -> KnownLogins<'_> {
+        let Some(login) = self.login() else { return KnownLogins::default() };
+        let usual = login.methods.usual_login();
+        let one_time_pin = login.methods.one_time_pin().filter(|_| usual.is_none());
+        KnownLogins { usual, one_time_pin }
+    }
+
+    /// Returns the login methods; `None` if the issuer has them.
+    pub(super) fn login_methods(&self) -> Option<Vec<MethodInfo<'_>>> {
+        Some(self.login()?.methods.infos().collect())
     }
 
     /// Returns the client that asks the issuer for facts about users.

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::identity::{Attributes, ClaimValues, Email, LoginMethod, ProviderGroup};
+use crate::identity::{Attributes, ClaimValues, Email, LoginMethod, Organization, ProviderGroup};
 use crate::policy::DevicePosture;
 
 /// The facts about a user from the identity object.
@@ -32,6 +32,10 @@ impl IdentityObject {
             groups: members.get("groups").and_then(|groups| all_groups(groups, kind)),
             authentication_methods: members.get("amr").and_then(texts),
             authentication_contexts: members.get("acrs").and_then(texts),
+            organizations: members.get("organizations").and_then(organizations),
+            organizations_are_partial: members
+                .get("organizations_are_partial")
+                .is_some_and(|flag| *flag != Value::Bool(false)),
             oidc_claims: members.get("oidc_fields").and_then(claims),
             saml_attributes: members.get("saml_attributes").and_then(claims),
             login_method,
@@ -79,6 +83,12 @@ fn group(value: &Value, kind: Option<&str>) -> Option<ProviderGroup> {
     says_something.then_some(group)
 }
 
+/// As this crate writes them. Teams that are absent are unknown.
+fn organizations(value: &Value) -> Option<Vec<Organization>> {
+    bounded(value.as_array()?)?;
+    serde_json::from_value(value.clone()).ok()
+}
+
 fn claims(value: &Value) -> Option<ClaimValues> {
     bounded_map(value.as_object()?)?;
     serde_json::from_value(value.clone()).ok()
@@ -121,6 +131,34 @@ mod tests {
 
     fn read(value: &Value) -> IdentityObject {
         IdentityObject::parse(value.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn organizations_are_read_as_they_are_written() {
+        let read = |more: Value| {
+            let mut object = json!({ "email": "ada@example.com" });
+            object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let attributes = read(&object).attributes;
+            (attributes.organizations, attributes.organizations_are_partial)
+        };
+        let organization = |name: &str, teams: Option<&[&str]>| Organization {
+            name: name.into(),
+            teams: teams.map(|teams| teams.iter().map(|team| (*team).into()).collect()),
+        };
+        let both = vec![organization("acme", Some(&["ops"])), organization("club", None)];
+        let written = json!(both);
+        assert_eq!(read(json!({ "organizations": written })), (Some(both.clone()), false));
+        for flag in [json!(true), json!(null), json!("no")] {
+            let object = json!({ "organizations": written, "organizations_are_partial": flag });
+            assert_eq!(read(object), (Some(both.clone()), true));
+        }
+        assert_eq!(read(json!({})), (None, false));
+        for unreadable in [json!(null), json!("acme"), json!(["acme"]), json!([{ "teams": [] }])] {
+            assert_eq!(read(json!({ "organizations": unreadable })), (None, false));
+        }
+        let unknown_teams = json!([{ "name": "acme", "teams": null }]);
+        let acme = vec![organization("acme", None)];
+        assert_eq!(read(json!({ "organizations": unknown_teams })), (Some(acme), false));
     }
 
     #[test]

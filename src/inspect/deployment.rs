@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::application::Applications;
 use crate::clock::Timestamp;
 use crate::config::{Config, ConfigErrors, Role};
-use crate::engine::explain::{Question, RequestExplainer, RequestExplanation};
+use crate::engine::explain::{KnownLogins, Question, RequestExplainer, RequestExplanation};
 use crate::identity::Attributes;
 use crate::service_token::ServiceTokens;
 
@@ -41,6 +41,8 @@ pub struct Deployment {
     directory: Applications,
     service_tokens: ServiceTokens,
     usual_login: Option<Attributes>,
+    /// The attributes of users who log in by one-time PIN, beside other login methods.
+    one_time_pin: Option<Attributes>,
 }
 
 impl Deployment {
@@ -73,7 +75,15 @@ impl Deployment {
         let service_tokens =
             ServiceTokens::new(access.service_tokens.clone()).map_err(|error| of_file(&error))?;
         let usual_login = access.role.usual_login();
-        Ok(Self { file: file.to_owned(), config, directory, service_tokens, usual_login })
+        let one_time_pin = access.role.one_time_pin_beside_others();
+        Ok(Self {
+            file: file.to_owned(),
+            config,
+            directory,
+            service_tokens,
+            usual_login,
+            one_time_pin,
+        })
     }
 
     /// Returns the file's name.
@@ -91,13 +101,15 @@ impl Deployment {
     /// Explains how a request would be decided.
     #[must_use]
     pub fn explain(&self, question: &Question, now: Timestamp) -> RequestExplanation {
-        let Self { directory, service_tokens, usual_login, .. } = self;
+        let Self { directory, service_tokens, .. } = self;
+        let login_methods = self.config.access.role.login_methods();
         RequestExplainer {
             applications: directory,
             service_tokens,
             knows_service_tokens: self.knows_service_tokens(),
             falls_back_from_service_tokens: !self.config.access.strict_service_token_auth,
-            usual_login: usual_login.as_ref(),
+            logins: self.known_logins(),
+            login_methods: login_methods.as_deref(),
             now,
         }
         .explain(question)
@@ -107,11 +119,6 @@ impl Deployment {
     pub(super) fn knows_service_tokens(&self) -> bool {
         let access = &self.config.access;
         matches!(access.role, Role::Issuing { .. }) && !access.stored_service_tokens
-    }
-
-    /// Returns the id of the login method, if there is only one.
-    pub(super) fn only_login_method(&self) -> Option<&str> {
-        self.usual_login.as_ref()?.login_method.as_ref().map(|method| &*method.id)
     }
 
     pub(super) fn into_config(self) -> Config {
@@ -124,6 +131,11 @@ impl Deployment {
 
     pub(super) fn service_tokens(&self) -> &ServiceTokens {
         &self.service_tokens
+    }
+
+    /// Returns what is known of users by their login method alone.
+    pub(super) fn known_logins(&self) -> KnownLogins<'_> {
+        KnownLogins { usual: self.usual_login(), one_time_pin: self.one_time_pin.as_ref() }
     }
 
     /// Returns the attributes of a user after the usual login.

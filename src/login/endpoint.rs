@@ -41,7 +41,8 @@ pub(super) async fn route(
     let argument = argument.map(|host| percent_decode_str(host).decode_utf8_lossy());
     // A prefetch or an image must not begin a login, mail a code or use up a grant.
     // (`logout` and `cli` ask before they act.)
-    let is_visit = matches!(step, "login" | "authorized") || login.methods.refuses_background(step);
+    let is_visit = matches!(step, "login" | "authorized" | "refresh-identity")
+        || login.methods.refuses_background(step);
     if is_visit && headers::is_background(&request.headers) {
         return Ok(empty(StatusCode::FORBIDDEN));
     }
@@ -54,6 +55,18 @@ pub(super) async fn route(
         ("logout", None) => match check(request, READS_AND_POST) {
             Some(refusal) => Ok(refusal),
             None => login.sign_out(request).await,
+        },
+        ("signed-out", None) => {
+            Ok(check(request, READS).unwrap_or_else(|| login.signed_out_at_provider(request)))
+        }
+        ("backchannel-logout", None) if on_team_domain => match check(request, &[Method::POST]) {
+            Some(refusal) => Ok(refusal),
+            None => Ok(login.back_channel_logout(request).await),
+        },
+        ("refresh-identity", None) => match check(request, READS) {
+            Some(refusal) => Ok(refusal),
+            None if on_team_domain => login.refresh_identity(request).await,
+            None => Ok(login.to_refresh_identity(request)),
         },
         ("authorized", None) if on_application => match check(request, READS) {
             Some(refusal) => Ok(refusal),

@@ -23,8 +23,8 @@ use crate::session::cookie;
 use crate::util::response::{ResponseBytes, redirect, with_cookie};
 
 use super::long_target::Return;
+use super::purpose::Purpose;
 use super::redirect::ReturnTarget;
-use super::sign_in::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal, meta};
 
 impl Login {
@@ -53,6 +53,7 @@ impl Login {
             app_session_hash: None,
             stored: None,
             is_shortened,
+            refreshes_identity: false,
         };
         self.enter_or_start(request, Purpose { protected, flow }).await
     }
@@ -140,7 +141,7 @@ impl Login {
     }
 
     /// Returns the application of a path, located as for a request.
-    fn application_at(
+    pub(super) fn application_at(
         &self,
         host: &CanonicalHost,
         target: &ReturnTarget,

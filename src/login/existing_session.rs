@@ -21,7 +21,7 @@ use crate::identity::Email;
 use crate::session::Session;
 use crate::util::response::ResponseBytes;
 
-use super::sign_in::Purpose;
+use super::purpose::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
 
 impl Login {

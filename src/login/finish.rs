@@ -26,8 +26,8 @@ use super::limits::RateLimited;
 use super::long_target::{Return, ReturnKind};
 use super::meta::{MetaParameter, hash};
 use super::method::{Authenticated, Finished, LoginMethod};
+use super::purpose::Purpose;
 use super::redirect::{OWN_PREFIX, ReturnTarget};
-use super::sign_in::Purpose;
 use super::target_id::TargetId;
 use super::{EndpointRequest, Flow, Login, Refusal, browser, read_record, write_record};
 use crate::pages::{Page, Problem};
@@ -98,7 +98,10 @@ impl Login {
                 .login_method(session.login_method())
                 .address(request.sender.address),
         );
-        let mut answer = self.enter(request, &Purpose { protected, flow }, &session).await?;
+        let mut answer = match flow.refreshes_identity {
+            true => self.identity_refreshed(&flow),
+            false => self.enter(request, &Purpose { protected, flow }, &session).await?,
+        };
         for cookie in self.session_cookies(request, &session)? {
             answer = with_cookie(answer, Some(cookie));
         }

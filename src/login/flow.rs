@@ -23,6 +23,10 @@ pub(super) struct Flow {
     /// Whether the target was shortened and the user has not been informed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_shortened: bool,
+    /// Whether the login refreshes the identity of a user who has a session, and ends on a page of the
+    /// login; see [`refresh_identity`](super::refresh_identity).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) refreshes_identity: bool,
 }
 
 impl Login {
@@ -74,6 +78,7 @@ impl Login {
             app_session_hash: app_session.map(meta::hash),
             stored: None,
             is_shortened,
+            refreshes_identity: false,
         }
     }
 

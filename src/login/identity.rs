@@ -95,6 +95,9 @@ pub(super) fn identity_object(session: &Session) -> serde_json::Value {
         ("amr", known.authentication_methods.as_ref().map(|it| json!(it))),
         ("acrs", contexts.map(|it| json!(it))),
         ("groups", known.groups.as_ref().map(|it| json!(it))),
+        // Not Cloudflare's.
+        ("organizations", known.organizations.as_ref().map(|it| json!(it))),
+        ("organizations_are_partial", known.organizations_are_partial.then(|| json!(true))),
         ("oidc_fields", known.oidc_claims.as_ref().map(|it| json!(it))),
         ("saml_attributes", known.saml_attributes.as_ref().map(|it| json!(it))),
     ];

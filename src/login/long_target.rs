@@ -216,7 +216,7 @@ pub(super) enum ReturnKind {
 }
 
 /// Returns the length of a response head in HTTP/1.1.
-fn head_len(headers: &HeaderMap) -> usize {
+pub(super) fn head_len(headers: &HeaderMap) -> usize {
     let has_location = headers.contains_key(LOCATION);
     let status = if has_location { "HTTP/1.1 302 Found\r\n" } else { "HTTP/1.1 200 OK\r\n" };
     status.len() + headers.iter().map(|(name, value)| line_len(name, value)).sum::<usize>() + 2
@@ -234,6 +234,6 @@ const SHORTENED_TITLE: &str = "The address was shortened";
 pub(super) const SHORTENED: &str = "The address you opened is too long to return to after the login. \
     You will get to its page without the part after the question mark.";
 /// Leaves room within 4 KiB for headers that a reverse proxy adds.
-const MAX_HEAD: usize = 3_840;
+pub(super) const MAX_HEAD: usize = 3_840;
 /// Longer than a login is pending that begins at the end of the window.
 const TARGET_LIFETIME: Duration = Duration::from_secs(120 * 60);

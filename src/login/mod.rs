@@ -11,7 +11,9 @@
 //! | `authorized` | application | `finish` |
 //! | `sessions` | team domain | `own_sessions` |
 //! | `saml-metadata`, `ID/saml-metadata` (feature `saml`) | team domain | `method` |
-//! | `logout`, `get-identity`, `certs` | both | `sign_out`, `identity` |
+//! | `logout`, `signed-out`, `get-identity`, `certs` | both | `sign_out`, `identity` |
+//! | `backchannel-logout` | team domain | `back_channel` |
+//! | `refresh-identity` | both | `refresh_identity` |
 //! | `cli` (feature `cloudflared`) | application | `command_line` |
 //! | `cli/HOST` (feature `cloudflared`) | team domain | `command_line` |
 //!
@@ -87,13 +89,18 @@
 //! | `mail-by-shared-code`, `pin-attempt`, `pin-resent` | who begins a login | 30,000 in half an hour of each kind; beyond that counters are shared, see `method/one_time_pin/pending.rs` |
 //! | `guess-chance`, `records`, `pin-era` | who begins a login | a few of each |
 //! | `pin-used`, `pin-shared-used`, `session`, `person`, `known-networks` | who enters a right code | the limits on mail, for a mailbox that the policies allow; one `known-networks` for each address, with 16 networks |
+//! | `provider-user`, `provider-session`, `refresh-token`, `id-token`, `session-refresh` | who logs in at a provider | one of each for a session |
+//! | `session-refresh-claim`, `session-changes` | a provider that is asked again | two minutes' life, ten minutes' life |
+//! | `logout-notice` | a provider whose user logs out there | some minutes' life |
 //! | `grant` | who has a session | a minute's life, 120 a minute for each session |
 //! | `return-target`, of up to 8 KiB each | who is redirected to the login from a URL that is too long for the login URL | 1,024 in half an hour, two hours' life, one for each URL; beyond that URLs are shortened |
 //! | `target-by-network` | the same | 65,536 buckets, and their sum; 128 URLs in half an hour from one network |
 //!
 //! An unfinished login creates no other records. Logins at a SAML provider create `saml-used`, two for
-//! each signed answer to a login that was begun here.
+//! each signed answer to a login that was begun here. Logins at an OpenID provider or at GitHub create
+//! `code-redeemed` when they succeed, one each, for half an hour.
 
+mod back_channel;
 mod browser;
 mod command_line;
 mod cookies;
@@ -115,8 +122,10 @@ mod meta;
 pub(crate) mod metadata;
 mod method;
 mod own_sessions;
+mod purpose;
 mod redirect;
 mod refresh;
+mod refresh_identity;
 mod refusal;
 mod request;
 mod sign_in;
@@ -140,8 +149,6 @@ use self::mail::{MailDelivery, MailTemplate, Mailer};
 #[cfg(feature = "oidc")]
 pub use self::method::ClientAuthentication;
 pub use self::method::IdentityProvider;
-#[cfg(feature = "config")]
-pub(crate) use self::method::MethodInfo;
 #[cfg(feature = "oidc")]
 pub use self::method::oidc::{OpenIdEndpoints, OpenIdProvider, OpenIdProviderError};
 #[cfg(all(test, feature = "config"))]
@@ -155,6 +162,9 @@ pub use self::method::saml::{SamlProvider, SamlProviderError};
 pub(crate) use self::method::{CrossSiteForm, LoginMethods, MethodContext, MethodSettings};
 #[cfg(feature = "github")]
 pub use self::method::{GitHubProvider, GitHubProviderError};
+pub(crate) use self::method::{MethodInfo, meant_methods, unknown_method};
+#[cfg(feature = "config")]
+pub(crate) use self::method::{Reach, named_method};
 pub(crate) use self::redirect::{OWN_PREFIX, ReturnTarget, is_own};
 pub(crate) use self::refresh::Refreshes;
 use self::refusal::Refusal;

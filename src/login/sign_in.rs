@@ -14,18 +14,12 @@ use crate::util::response::{ResponseBytes, redirect, with, with_cookie};
 use super::form::Fields;
 use super::long_target::{Return, SHORTENED};
 use super::meta::MetaParameter;
-use super::method::{Choice, LoginMethod};
+use super::method::LoginMethod;
+use super::purpose::Purpose;
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::target_id::TargetId;
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::pages::{ChooseMethod, Denied, Forbidden, MethodLink, Page, Problem};
-
-/// A login that begins: its application and its flow.
-#[derive(Debug)]
-pub(super) struct Purpose<'a> {
-    pub(super) protected: &'a CompiledApplication,
-    pub(super) flow: Flow,
-}
 
 impl Login {
     pub(super) async fn sign_in(
@@ -69,10 +63,9 @@ impl Login {
             return Ok(describe(self.page(StatusCode::FORBIDDEN, &page), &purpose));
         }
         let application = &purpose.protected.application;
-        let choice = self.methods.choose(application, query.one("connector_id")?);
-        if matches!(choice, Choice::Nothing) {
+        let Ok(chosen) = self.methods.choose(application, query.one("connector_id")?) else {
             return Ok(self.no_login_method(request, &purpose));
-        }
+        };
         let flow = &mut purpose.flow;
         if let Some(id) = &flow.stored
             && self.stored_target(id, &flow.host).await?.is_none()
@@ -80,18 +73,25 @@ impl Login {
             // This page says so, so later ones do not.
             (flow.stored, flow.is_shortened) = (None, true);
         }
-        let method = match choice {
-            Choice::Method(method) => method,
-            Choice::User | Choice::Nothing => {
-                return Ok(describe(self.method_choice(request, &purpose), &purpose));
-            }
+        let Some(method) = chosen else {
+            return Ok(describe(self.method_choice(request, &purpose), &purpose));
         };
+        self.begin(request, &purpose, method).await
+    }
+
+    /// Begins a login by a method, bound to the browser.
+    pub(super) async fn begin(
+        &self,
+        request: &EndpointRequest,
+        purpose: &Purpose<'_>,
+        method: &dyn LoginMethod,
+    ) -> Result<ResponseBytes, Refusal> {
         if let Some(browser) = request.random_cookies(cookie::SESSION).next() {
-            let answer = method.start(self, request, &purpose, browser).await?;
-            return Ok(describe(answer, &purpose));
+            let answer = method.start(self, request, purpose, browser).await?;
+            return Ok(describe(answer, purpose));
         }
         let browser = random::hex::<16>(&*self.random)?;
-        let answer = describe(method.start(self, request, &purpose, &browser).await?, &purpose);
+        let answer = describe(method.start(self, request, purpose, &browser).await?, purpose);
         let end = request.now.plus(cookie::SESSION_LIFETIME);
         let cookie = cookie::SetCookie::new(cookie::SESSION, &browser, end);
         Ok(with_cookie(answer, cookie.header(&request.host)))
@@ -117,10 +117,9 @@ impl Login {
         except: Option<&str>,
     ) -> Vec<(String, String)> {
         let start = self.start_url(&purpose.flow, request.now);
-        let link = |method: &dyn LoginMethod| {
-            let id = url::form_urlencoded::byte_serialize(method.id().as_bytes());
-            let url = format!("{start}&connector_id={}", id.collect::<String>());
-            (method.name().to_owned(), url)
+        let link = |(id, name): (&str, &str)| {
+            let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+            (name.to_owned(), format!("{start}&connector_id={id}"))
         };
         self.methods.besides(&purpose.protected.application, except).map(link).collect()
     }
@@ -292,6 +291,7 @@ impl Login {
             app_session_hash: known.map(|known| known.app_session_hash),
             stored,
             is_shortened,
+            refreshes_identity: false,
         };
         Ok(Some(Purpose { protected, flow }))
     }

@@ -1,4 +1,10 @@
 //! `logout`: ends the session for all applications.
+//!
+//! If the login method says so, the browser is then sent to the provider, which logs the user out there
+//! as well and sends it back to `signed-out` on the team domain. That page needs nothing and changes
+//! nothing. A provider that is to notify us of its own logouts calls
+//! [`backchannel-logout`](super::back_channel); logouts through frames of its pages (OpenID Connect
+//! Front-Channel Logout) are not supported, because browsers send no cookies there.
 
 use http::header::{HeaderMap, SET_COOKIE};
 use http::{Method, StatusCode};
@@ -8,13 +14,15 @@ use crate::application::CanonicalHost;
 use crate::audit::{self, Event, EventKind};
 use crate::clock::Timestamp;
 use crate::headers::is_prefetch;
-use crate::session::{Revocation, cookie};
+use crate::session::{Revocation, Session, cookie};
+use crate::store::StoreError;
 use crate::token::{Claims, Jws};
-use crate::util::response::ResponseBytes;
+use crate::util::response::{ResponseBytes, redirect};
 
+use super::long_target::{MAX_HEAD, head_len};
 use super::redirect::{OWN_PREFIX, ReturnTarget};
 use super::{EndpointRequest, Login, Refusal};
-use crate::pages::{Page, SignOut, SignedOut};
+use crate::pages::{Continue, Page, SignOut, SignedOut};
 
 impl Login {
     /// Ends the session of the browser. Asks for confirmation if another site caused the request.
@@ -29,7 +37,11 @@ impl Login {
             };
             return Ok(self.page(StatusCode::OK, &Page::SignOut(SignOut { action: &action })));
         }
+        let mut at_provider = None;
         for claims in self.own_claims(request) {
+            if at_provider.is_none() {
+                at_provider = self.provider_sign_out_url(request, &claims).await;
+            }
             self.end_session(&claims, request.now).await?;
         }
         // An invalid query must not prevent the logout.
@@ -37,7 +49,69 @@ impl Login {
         let back = self
             .return_url(query.as_ref().and_then(|query| query.one("returnTo").ok()?))
             .or_else(|| self.directory.landing_path(&request.host));
-        Ok(self.signed_out(request, back.as_deref()))
+        let answer = self.signed_out(request, back.as_deref());
+        Ok(match at_provider {
+            Some(url) => self.go_to_provider(&url, &answer),
+            None => answer,
+        })
+    }
+
+    /// Returns the URL that logs the user of a token out at the provider as well. A failure does not
+    /// prevent the logout here.
+    async fn provider_sign_out_url(
+        &self,
+        request: &EndpointRequest,
+        claims: &Claims,
+    ) -> Option<String> {
+        let id = claims.identity_nonce.as_deref()?;
+        let found = async {
+            let session = self.live_session(id, request.now).await?;
+            let is_theirs =
+                |session: &Session| Some(session.email.as_str()) == claims.email.as_deref();
+            let Some(session) = session.filter(is_theirs) else { return Ok(None) };
+            let account = self.sessions.account(&session).await?;
+            Ok::<_, StoreError>(account.map(|account| (session, account)))
+        };
+        let found = found.await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a user is not logged out at the provider: the session is unreadable");
+            None
+        });
+        let (session, account) = found?;
+        let team = self.origins.origin(self.team_host(&request.host));
+        let back = format!("{team}{OWN_PREFIX}/signed-out");
+        self.methods.get(session.login_method())?.sign_out_url(&account, &back)
+    }
+
+    /// Sends a browser that is logged out here on to the provider, with the cookies of the response that
+    /// says so.
+    fn go_to_provider(&self, url: &str, signed_out: &ResponseBytes) -> ResponseBytes {
+        let with_cookies = |mut answer: ResponseBytes| {
+            for line in signed_out.headers().get_all(SET_COOKIE) {
+                answer.headers_mut().append(SET_COOKIE, line.clone());
+            }
+            answer
+        };
+        let answer = with_cookies(redirect(url));
+        if answer.status() == StatusCode::FOUND && head_len(answer.headers()) <= MAX_HEAD {
+            return answer;
+        }
+        // The token in the URL is too long for a response head.
+        with_cookies(self.page(
+            StatusCode::OK,
+            &Page::Continue(Continue {
+                title: "You are logged out here",
+                message: "Your identity provider logs you out as well.",
+                url,
+                is_immediate: true,
+            }),
+        ))
+    }
+
+    /// Handles `signed-out`: the page that a provider sends the browser back to.
+    pub(super) fn signed_out_at_provider(&self, request: &EndpointRequest) -> ResponseBytes {
+        let sign_in_url = self.directory.landing_path(&request.host);
+        let page = Page::SignedOut(SignedOut { sign_in_url: sign_in_url.as_deref() });
+        self.page(StatusCode::OK, &page)
     }
 
     /// Returns the page that confirms the logout and clears the cookies.

@@ -72,7 +72,8 @@ pub(crate) use self::polarity::{RestrictiveRule, RuleOwner};
 pub(crate) use self::reachable::reachable_rules;
 pub(crate) use self::reachable::{linked_names, reachable_evaluators};
 pub use self::rule::wire::*;
-pub use self::rule::{Evaluator, RiskLevels, Rule, RuleError, Selector};
 #[cfg(feature = "config")]
-pub(crate) use self::rule::{Reference, SelectorValue, Test, TextTest};
+pub(crate) use self::rule::{Attribute, Reference, SelectorValue};
+pub use self::rule::{Evaluator, RiskLevels, Rule, RuleError, Selector};
+pub(crate) use self::rule::{Test, TextTest};
 pub use self::verdict::{Outcome, PolicyRef, Verdict, VerdictId};

@@ -58,15 +58,15 @@ fn sets(method: &str, account: &SessionAccount) -> impl Iterator<Item = String> 
 }
 
 fn of_subject(method: &str, subject: &str) -> String {
-    set("user", method, subject)
+    set("provider-user", method, subject)
 }
 
 fn of_session(method: &str, session: &str) -> String {
-    set("session", method, session)
+    set("provider-session", method, session)
 }
 
 fn set(kind: &str, method: &str, id: &str) -> String {
     // The length keeps the two names apart.
-    let name = format!("{kind}/{}/{method}/{id}", method.len());
-    format!("account/{}", to_hex(&sha256(name.as_bytes())))
+    let name = format!("{}/{method}/{id}", method.len());
+    format!("{kind}/{}", to_hex(&sha256(name.as_bytes())))
 }

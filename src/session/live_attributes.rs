@@ -79,6 +79,32 @@ impl LiveAttributes {
             self.state.rcu(|present| Arc::clone(if is_later(present) { &next } else { present }));
         is_later(&previous) && previous.attributes != next.attributes
     }
+
+    /// Reads the record, unless that is under way.
+    fn start_reading<F>(
+        self: &Arc<Self>,
+        now: Timestamp,
+        read: impl FnOnce() -> F,
+        changed: impl FnOnce() + Send + 'static,
+    ) -> Option<watch::Receiver<()>>
+    where
+        F: Future<Output = Result<Option<Session>, StoreError>> + Send + 'static,
+    {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.join_or_start(now, COOL_DOWN, || {
+            let (cell, reading) = (Arc::clone(self), tokio::time::timeout(TIME_LIMIT, read()));
+            Some(async move {
+                let read = reading.await.unwrap_or_else(|error| Err(StoreError::new(error)));
+                match read {
+                    Ok(session) if cell.update(session.as_ref(), now) => changed(),
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(
+                        %error, "the attributes of a session could not be read from the store"
+                    ),
+                }
+            })
+        })
+    }
 }
 
 /// The cells of this process, by the id of the session.
@@ -151,7 +177,7 @@ impl Cells {
         if counts && now.as_unix_seconds() < cell.next_read.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let running = self.start_reading(cell, now, read, changed);
+        let running = cell.start_reading(now, read, changed);
         match (running, counts || !may_wait) {
             (Some(running), false) => match Arc::clone(&self.waiting).try_acquire_owned() {
                 Ok(permit) => Err(Deferred::until_closed(running, permit)),
@@ -159,32 +185,6 @@ impl Cells {
             },
             _ => Ok(()),
         }
-    }
-
-    fn start_reading<F>(
-        &self,
-        cell: &Arc<LiveAttributes>,
-        now: Timestamp,
-        read: impl FnOnce() -> F,
-        changed: impl FnOnce() + Send + 'static,
-    ) -> Option<watch::Receiver<()>>
-    where
-        F: Future<Output = Result<Option<Session>, StoreError>> + Send + 'static,
-    {
-        let mut reading = cell.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.join_or_start(now, COOL_DOWN, || {
-            let (cell, reading) = (Arc::clone(cell), tokio::time::timeout(TIME_LIMIT, read()));
-            Some(async move {
-                let read = reading.await.unwrap_or_else(|error| Err(StoreError::new(error)));
-                match read {
-                    Ok(session) if cell.update(session.as_ref(), now) => changed(),
-                    Ok(_) => {}
-                    Err(error) => tracing::warn!(
-                        %error, "the attributes of a session could not be read from the store"
-                    ),
-                }
-            })
-        })
     }
 
     fn registered(&self) -> MutexGuard<'_, Registered> {

@@ -144,6 +144,17 @@ impl SessionLogin {
         account: &ProviderAccount,
         times: RefreshTimes,
     ) -> Self {
+        // How the user has logged in stays true; many providers do not repeat it.
+        let Attributes { authentication_methods, authentication_contexts, .. } = &*login.attributes;
+        let attributes = Attributes {
+            authentication_methods: attributes
+                .authentication_methods
+                .or_else(|| authentication_methods.clone()),
+            authentication_contexts: attributes
+                .authentication_contexts
+                .or_else(|| authentication_contexts.clone()),
+            ..attributes
+        };
         let stored = login.account.as_deref().map(|stored| stored.confirmed(account, times));
         Self::new(login.method.clone(), attributes, stored)
     }

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::attributes::SessionAttributes;
 use super::record::{Session, user_id};
-use super::{NewSession, Sessions};
+use super::{Confirmed, NewSession, ProviderAccount, REFRESH_SHARDS, Sessions};
 use crate::clock::{ManualClock, Timestamp};
 use crate::identity::{Attributes, ClaimValues, Email, LoginMethod, ProviderGroup};
 use crate::random::SystemRandom;
-use crate::secret::MasterSecret;
+use crate::secret::{MasterSecret, SecretText};
 use crate::store::{MemoryStore, Store, StoreError};
 
 /// What versions wrote that knew one-time PINs alone, to the byte.
@@ -205,6 +205,191 @@ fn ses_25_a_record_that_is_neither_version_is_no_session() {
         ("onetimepin".into(), 3, none),
     ] {
         assert!(read(name.clone(), version, attributes.clone()).is_none(), "{name} {version}");
+    }
+}
+
+/// An account with tokens, which is refreshed every ten minutes.
+async fn started_with_account(world: &World) -> Session {
+    let start = NewSession {
+        email: ada(),
+        issuer: "https://acme.example",
+        login_method: method("corp", "oidc"),
+        attributes: provider_attributes(),
+        account: Some(account()),
+        refresh_interval: Some(INTERVAL),
+        address: None,
+        browser: None,
+        max_idle: None,
+    };
+    world.sessions.start(start, NOW, DAY).await.unwrap()
+}
+
+fn account() -> ProviderAccount {
+    ProviderAccount {
+        subject: "u-1".into(),
+        name: Some("Ada L".into()),
+        session: Some("s-1".into()),
+        refresh_token: Some(SecretText::from("r-1".to_owned())),
+        id_token: Some(SecretText::from("i-1".to_owned())),
+    }
+}
+
+const INTERVAL: Duration = Duration::from_secs(600);
+
+#[tokio::test]
+async fn ses_25_a_login_with_an_account_is_no_session_to_versions_that_would_not_ask_again() {
+    let world = world();
+    let session = started_with_account(&world).await;
+    let text = record(&world, &session).await;
+    assert!(serde_json::from_slice::<EarlierSession>(&text).is_err());
+    let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(json["version"], 3);
+    let now = NOW.as_unix_seconds();
+    assert_eq!(
+        json["account"],
+        json!({ "subject": "u-1", "name": "Ada L", "session": "s-1", "refresh":
+                { "confirmed_at": now, "due_at": now + 600, "expires_at": now + 3600 } })
+    );
+    let found = world.sessions.get(&session.id, NOW).await.unwrap().unwrap();
+    assert_eq!(found.login, session.login);
+    assert_eq!(world.sessions.account(&found).await.unwrap(), Some(account()));
+    // Of another version, or without a part, it is no session.
+    for (name, value) in [
+        ("version", json!(2)),
+        ("version", json!(4)),
+        ("version", json!(null)),
+        ("account", json!(null)),
+        ("attributes", json!(null)),
+        ("login_method", json!("onetimepin")),
+    ] {
+        let mut changed = json.clone();
+        changed[name] = value.clone();
+        let changed = Bytes::from(changed.to_string());
+        assert!(Session::read(&session.id, &changed).is_none(), "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn proto_08_long_tokens_of_a_provider_are_dropped_and_nobody_asks_again() {
+    for (refresh, id, is_refreshed, has_id_token) in [
+        (8 * 1024, 16 * 1024 - 64, true, true),
+        (8 * 1024 + 1, 10, false, true),
+        (10, 16 * 1024 - 63, true, false),
+    ] {
+        let world = world();
+        let long = |length: usize| Some(SecretText::from("x".repeat(length)));
+        let account =
+            ProviderAccount { refresh_token: long(refresh), id_token: long(id), ..account() };
+        let start = NewSession {
+            email: ada(),
+            issuer: "https://acme.example",
+            login_method: method("corp", "oidc"),
+            attributes: provider_attributes(),
+            account: Some(account.clone()),
+            refresh_interval: Some(INTERVAL),
+            address: None,
+            browser: None,
+            max_idle: None,
+        };
+        let session = world.sessions.start(start, NOW, DAY).await.unwrap();
+        assert_eq!(session.refresh().is_some(), is_refreshed);
+        let stored = world.sessions.account(&session).await.unwrap().unwrap();
+        assert_eq!(stored.refresh_token.is_some(), is_refreshed);
+        assert_eq!(stored.id_token.is_some(), has_id_token);
+        for kind in ["refresh-token", "id-token"] {
+            let record = world.store.get(&format!("{kind}/{}", session.id)).await.unwrap();
+            assert!(record.is_none_or(|record| record.len() < 16 * 1024));
+        }
+    }
+}
+
+fn confirmed(attributes: Attributes) -> Confirmed {
+    Confirmed { attributes, account: ProviderAccount { name: None, ..account() } }
+}
+
+#[tokio::test]
+async fn changed_attributes_are_known_within_a_minute_even_if_the_announcement_is_lost() {
+    let world = world();
+    let session = started_with_account(&world).await;
+    let there = Sessions::new(
+        Arc::<MemoryStore>::clone(&world.store),
+        Arc::new(SystemRandom),
+        &MasterSecret::from_bytes([7; 32]),
+        Arc::default(),
+    );
+    let there = World { store: Arc::clone(&world.store), sessions: there.unwrap() };
+    let at = |seconds| NOW.plus(Duration::from_secs(seconds));
+    let before = known(&there, &session.id, &ada(), at(0)).await.unwrap();
+    let next = Attributes { groups: Some(Vec::new()), ..provider_attributes() };
+    let times = (at(10), INTERVAL);
+    assert!(world.sessions.confirm(&session, confirmed(next), times).await.unwrap());
+    assert_eq!(known(&there, &session.id, &ada(), at(59)).await.as_ref(), Some(&before));
+    // The old ones count until the record is read.
+    assert_eq!(known(&there, &session.id, &ada(), at(60)).await.as_ref(), Some(&before));
+    let mut after = before.clone();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        after = known(&there, &session.id, &ada(), at(60)).await.unwrap();
+    }
+    assert_eq!(after.groups, Some(Vec::new()));
+    assert_eq!(after.login_method, before.login_method);
+    let kept = world.sessions.get(&session.id, at(60)).await.unwrap().unwrap();
+    assert_eq!(kept.account().unwrap().name.as_deref(), Some("Ada L"));
+}
+
+#[tokio::test]
+async fn attributes_that_were_not_confirmed_for_too_long_do_not_count() {
+    let world = world();
+    let session = started_with_account(&world).await;
+    let at = |seconds| NOW.plus(Duration::from_secs(seconds));
+    assert!(known(&world, &session.id, &ada(), at(3_599)).await.is_some());
+    assert_eq!(known(&world, &session.id, &ada(), at(3_600)).await, None);
+    assert!(session.is_unconfirmed(at(3_600)) && !session.is_unconfirmed(at(3_599)));
+    // Another process has asked meanwhile: the request waits for what it has written.
+    let same = confirmed(provider_attributes());
+    assert!(!world.sessions.confirm(&session, same, (at(3_000), INTERVAL)).await.unwrap());
+    let later = at(3_000 + 3_599);
+    assert!(known(&world, &session.id, &ada(), later).await.is_some());
+}
+
+#[tokio::test]
+async fn a_session_is_found_by_its_account_until_it_ends() {
+    let world = world();
+    let session = started_with_account(&world).await;
+    let find = async |method: &str, subject: Option<&str>, sid: Option<&str>| {
+        let found = world.sessions.for_account(method, (subject, sid), NOW).await.unwrap();
+        found.len()
+    };
+    for (method, subject, sid, count) in [
+        ("corp", Some("u-1"), None, 1),
+        ("corp", None, Some("s-1"), 1),
+        ("corp", Some("u-1"), Some("s-1"), 1),
+        ("corp", Some("u-1"), Some("s-2"), 0),
+        ("corp", Some("u-2"), Some("s-1"), 0),
+        ("corp", None, Some("u-1"), 0),
+        ("corp", Some("s-1"), None, 0),
+        ("corp", None, None, 0),
+        ("partner", Some("u-1"), None, 0),
+    ] {
+        assert_eq!(find(method, subject, sid).await, count, "{method} {subject:?} {sid:?}");
+    }
+    world.sessions.end(&session.id).await.unwrap();
+    assert_eq!(find("corp", Some("u-1"), None).await, 0);
+    for shard in 0..REFRESH_SHARDS {
+        assert!(world.sessions.scheduled_refreshes(shard).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_the_provider_is_asked_stays_ended() {
+    let world = world();
+    let session = started_with_account(&world).await;
+    world.sessions.end(&session.id).await.unwrap();
+    let answer = confirmed(provider_attributes());
+    assert!(!world.sessions.confirm(&session, answer, (NOW, INTERVAL)).await.unwrap());
+    world.sessions.postpone_refresh(&session, (NOW, INTERVAL)).await.unwrap();
+    for kind in ["session", "refresh-token", "id-token"] {
+        assert!(world.store.get(&format!("{kind}/{}", session.id)).await.unwrap().is_none());
     }
 }
 

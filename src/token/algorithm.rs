@@ -122,9 +122,8 @@ impl KeyAlgorithm {
         match self {
             Self::Common(Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256) => &SHA256,
             Self::Rs384 | Self::Ps384 | Self::Es384 => &SHA384,
-            Self::Rs512 | Self::Ps512 | Self::Es512 => &SHA512,
             // Ed25519 hashes with SHA-512.
-            Self::Common(Algorithm::EdDsa) => &SHA512,
+            Self::Rs512 | Self::Ps512 | Self::Es512 | Self::Common(Algorithm::EdDsa) => &SHA512,
         }
     }
 }

@@ -9,7 +9,11 @@ mod browser;
 mod codes;
 mod cookies;
 mod denials;
+#[path = "../support/identity_providers.rs"]
+#[allow(dead_code, unreachable_pub, reason = "what test programs share")]
+mod identity_providers;
 mod login;
+mod login_at_providers;
 mod looks;
 mod mail;
 mod mail_link;

@@ -13,6 +13,8 @@ mod diff;
 mod guides;
 mod import;
 mod large;
+mod login_methods;
+mod mail;
 mod messages;
 mod reading;
 mod schema;

@@ -84,7 +84,8 @@ fn cfg_03_a_setting_at_the_wrong_level_is_told_where_it_belongs() {
         ),
         (
             access("token_file: /run/secrets/admin\n"),
-            "f:5:1: token_file: unknown key; write `token_file` below `admin`",
+            "f:5:1: token_file: unknown key; write `token_file` below `access.mail.webhook` or below \
+             `admin`",
         ),
         (
             access("smtp: { host: mail.example }\n"),

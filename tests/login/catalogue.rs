@@ -18,7 +18,7 @@ use tower_access::policy::{Policy, Rule};
 use tower_access::test_util::TestIssuer;
 use tower_access::{Access, AccessBuilder, AccessLayer};
 
-use crate::support::log::Log;
+use crate::support::log::{Log, Record};
 use crate::support::wire::{VERSIONS, Wire};
 use crate::support::{
     self, Answer, Browser, Form, Mailbox, Origin, absolute, another_code, ask_for_code, clock,
@@ -591,12 +591,8 @@ async fn otp_12_looking_uses_up_nothing_and_logs_nobody_in() {
         let form = ask_for_code(&mut browser, &format!("{WIKI}/"), ADA).await;
         let code = world.mail.code(before + 1).await;
         let nonce = form.value("nonce").to_owned();
-        let letter = world.mail.last().text;
-        let link = letter.lines().find(|line| line.starts_with("https://")).unwrap().to_owned();
         let addresses = [
             start,
-            link.replace('#', "&code="),
-            link,
             format!("{TEAM}/cdn-cgi/access/callback?code={code}&nonce={nonce}"),
             format!("{TEAM}/cdn-cgi/access/verify-code/wiki.example.com?nonce={nonce}&code={code}"),
             format!("{WIKI}/cdn-cgi/access/authorized?nonce={nonce}&code={code}"),
@@ -642,15 +638,10 @@ async fn otp_13_nothing_in_the_mail_comes_from_the_request() {
         world.mail.code(before + 1).await;
         let mail = world.mail.last();
         for part in [&mail.subject, &mail.text, &mail.html] {
-            for text in ["evil", "gopher"] {
+            for text in ["evil", "gopher", "://", "href"] {
                 assert!(!part.contains(text), "{text} in {part}");
             }
-            let links = part.matches("://").count();
-            assert_eq!(links, usize::from(part != &mail.subject), "{part}");
         }
-        let link = format!("{TEAM}/cdn-cgi/access/emailed-code?nonce=");
-        assert!(mail.text.contains(&format!("\n{link}")), "{}", mail.text);
-        assert!(mail.html.contains(&format!("<a href=\"{link}")), "{}", mail.html);
         assert!(mail.text.contains("wiki.example.com"), "{}", mail.text);
         assert_eq!(mail.to.as_str(), ADA);
         // A host that runs no login mails nothing.
@@ -743,7 +734,9 @@ async fn otp_20_a_code_that_nobody_used_is_in_the_log() {
         let mut browser = world.browser(version).await;
         let _ = ask_for_code(&mut browser, &format!("{WIKI}/"), email).await;
         let records = log.with("email", email);
-        assert_eq!(records.len(), 1, "{records:?}");
+        // Others follow, of its mail.
+        let requested = |record: &&Record| record.field("event") == Some("pin_requested");
+        assert_eq!(records.iter().filter(requested).count(), 1, "{records:?}");
         let record = &records[0];
         assert!(record.is_audit() && record.message().contains("requested"), "{record:?}");
         assert_eq!(record.field("application"), Some("Wiki"));

@@ -170,6 +170,12 @@ async fn a_user_of_github_enters_what_organizations_and_teams_open() {
     let identity = world.identity(&mut ada).await;
     assert_eq!(identity["email"], "ada@example.com", "not another address of the account");
     assert_eq!(identity["idp"], json!({ "id": "github", "type": "github" }));
+    assert_eq!((&identity["id"], &identity["name"]), (&json!("583231"), &json!("ada")));
+    let organizations = json!([
+        { "name": "Acme", "teams": ["ops"] }, { "name": "club", "teams": ["ops-of-club"] }
+    ]);
+    assert_eq!(identity["organizations"], organizations);
+    assert_eq!(identity.get("amr"), None);
     // The team of another organization does not count in this one.
     let of_club = User { teams: vec![(2, "ops")], ..User::ada() };
     let mut ada = world.logged_in(&of_club).await;
@@ -233,6 +239,7 @@ async fn pol_07_what_is_hidden_behind_saml_is_unknown() {
     let mut ada = world.logged_in(&User::ada()).await;
     let names = &["acme", "ops", "without-rivals", "without-spies"];
     assert_eq!(world.opens(&mut ada, names).await, [true, true, false, true]);
+    assert_eq!(world.identity(&mut ada).await["organizations_are_partial"], true);
     // Which ones are hidden is not said: no team is known to be absent.
     world.github.add_headers(ORGS, "");
     world.github.add_headers(TEAMS, "x-github-sso: partial-results\r\n");

@@ -19,6 +19,7 @@ mod github;
 mod indistinguishable;
 mod mail;
 mod mail_link;
+mod openid_connect;
 mod own_sessions;
 mod pasted_codes;
 mod pending_logins;

@@ -8,6 +8,7 @@
     reason = "a test states what it expects by failing"
 )]
 
+mod identity_providers;
 mod nodes;
 mod refused_bodies;
 mod server;

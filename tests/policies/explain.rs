@@ -223,6 +223,79 @@ fn a_person_came_in_by_one_time_pin_unless_something_else_is_said() {
     assert_eq!(deployment.explain(&question, now()).outcome, Outcome::Denied);
 }
 
+/// A file with the one-time PIN, a provider and GitHub.
+const METHODS: &str = "
+access:
+  mail: console
+  identity_providers:
+    - { name: PIN, type: onetimepin }
+    - { id: corp, name: Corp, type: okta, config: { okta_account: 'https://a.okta.example', client_id: a, client_secret_file: /run/s } }
+    - { name: GitHub, type: github, config: { client_id: a, client_secret_file: /run/s } }
+  applications:
+    - name: Wiki
+      domain: wiki.example.com
+      policies:
+        - { name: Mailed, decision: allow, include: [ { auth_method: { auth_method: otp } } ], require: [ { login_method: { id: onetimepin } } ] }
+        - { name: Ops, decision: allow, include: [ { okta: { name: Ops, identity_provider_id: corp } } ] }
+        - { name: Acme, decision: allow, include: [ { github-organization: { name: acme } } ], exclude: [ { okta: { name: Left, identity_provider_id: corp } } ] }
+    - name: Corp
+      domain: corp.example.com
+      allowed_idps: [ corp ]
+      policies: [ { name: Staff, decision: allow, include: [ { email_domain: { domain: example.com } } ] } ]
+tests:
+  - name: in the group
+    request: { url: https://wiki.example.com/ }
+    identity: { email: ada@example.com, login_method: corp, groups: [ Ops ] }
+    expect: allowed
+  - name: the group of another login
+    request: { url: https://wiki.example.com/ }
+    identity: { email: ada@example.com, login_method: github, groups: [ Ops ] }
+    expect: denied
+  - name: by mail
+    request: { url: https://wiki.example.com/ }
+    identity: { email: ada@example.com, login_method: onetimepin }
+    expect: allowed
+  - name: a member
+    request: { url: https://wiki.example.com/ }
+    identity: { email: ada@example.com, login_method: github, organizations: [ Acme/ops ] }
+    expect: allowed
+  - name: not a member
+    request: { url: https://wiki.example.com/ }
+    identity: { email: ada@example.com, login_method: github, organizations: [] }
+    expect: denied
+";
+
+#[test]
+fn with_several_login_methods_a_question_names_one() {
+    let deployment = Deployment::parse(METHODS, "access.yml").unwrap();
+    let report = deployment.run_tests(now());
+    assert_eq!((report.passed, report.failed), (5, 0), "{report}");
+    let explain = |url: &str, method: Option<&str>| {
+        let mut question = ada(url);
+        question.identity.login_method = method.map(Into::into);
+        deployment.explain(&question, now())
+    };
+    // Nothing is known of a login that nobody names.
+    let explained = explain("https://wiki.example.com/", None);
+    assert_eq!(explained.outcome, Outcome::Denied);
+    let note = "name one with `login_method`: `onetimepin`, `corp`, `github`";
+    assert!(explained.notes[0].contains(note), "{explained}");
+    let explained = explain("https://wiki.example.com/", Some("crop"));
+    assert_eq!(explained.outcome, Outcome::Denied);
+    let note =
+        "nobody logs in by `crop` here; the login methods are `onetimepin`, `corp`, `github`";
+    assert!(explained.notes[0].contains(note), "{explained}");
+    for (method, outcome) in [
+        (Some("corp"), Outcome::Allowed),
+        (Some("github"), Outcome::LoginRequired),
+        (Some("onetimepin"), Outcome::LoginRequired),
+    ] {
+        let explained = explain("https://corp.example.com/", method);
+        assert_eq!(explained.outcome, outcome, "{explained}");
+    }
+    assert!(explain("https://corp.example.com/", None).notes[0].contains("`login_method`"));
+}
+
 #[test]
 fn a_file_is_held_against_its_tests() {
     let report = deployment().run_tests(now());

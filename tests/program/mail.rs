@@ -1,11 +1,11 @@
 //! `proxy mail test`, with mail servers that accept, refuse, or are not there.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::{free_address, program};
+use crate::{Running, free_address, program, tell};
 
 /// A mail server for one mail, which answers to one command in its own way. What it was sent.
 fn server(answer_to: &'static str, answer: &'static str) -> (SocketAddr, Receiver<String>) {
@@ -145,4 +145,104 @@ fn a_file_that_sends_no_mail() {
         output.contains("Test of the login's mail") && output.contains("console: "),
         "{output}"
     );
+}
+
+#[test]
+fn a_mail_into_a_folder() {
+    let folder =
+        std::env::temp_dir().join(format!("tower-access-program-maildir-{}", std::process::id()));
+    let mail = format!("mail: {{ maildir: {{ path: {} }} }}", folder.display());
+    let (code, output, errors) = test_mail("maildir", &mail, "");
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(
+        output.starts_with(&format!("maildir {}: accepted a mail", folder.display())),
+        "{output}"
+    );
+    assert_eq!(std::fs::read_dir(folder.join("new")).unwrap().count(), 1);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let mail = "mail: { maildir: { path: /nowhere/at/all } }";
+    let (code, _, errors) = test_mail("no-maildir", mail, "");
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("/nowhere/at/all: "), "{errors}");
+}
+
+/// A service for one request. What it was sent.
+fn webhook(status: &'static str) -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, received) = channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let begin = head.len();
+            reader.read_line(&mut head).unwrap();
+            let line = head[begin..].trim_end().to_lowercase();
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.parse().unwrap();
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let _ = sender.send(format!("{head}{}", String::from_utf8(body).unwrap()));
+    });
+    (address, received)
+}
+
+#[test]
+fn a_mail_to_a_webhook() {
+    for (status, code, words) in [
+        ("202 Accepted", 0, ""),
+        ("401 Unauthorized", 1, "check `token_file` or `token`; codes are given up"),
+        ("422 Unprocessable", 1, "others may get their codes"),
+        ("503 Service Unavailable", 1, "codes are sent again after this error"),
+    ] {
+        let name = format!("webhook-{code}-{}", &status[..3]);
+        let token =
+            std::env::temp_dir().join(format!("tower-access-{name}-{}", std::process::id()));
+        std::fs::write(&token, "hush\n").unwrap();
+        let (address, received) = webhook(status);
+        let mail = format!(
+            "mail: {{ webhook: {{ url: 'http://{address}/codes', token_file: {} }} }}",
+            token.display()
+        );
+        let (found, output, errors) = test_mail(&name, &mail, "");
+        std::fs::remove_file(&token).unwrap();
+        assert_eq!(found, Some(code), "{status}: {errors}");
+        assert!(errors.contains(words), "{status}: {errors}");
+        assert!(!errors.contains("hush") && !output.contains("hush"), "{errors}");
+        let sent = received.recv().unwrap();
+        assert!(sent.contains("authorization: Bearer hush"), "{sent}");
+        assert!(sent.contains("\"to\":\"ada@example.com\""), "{sent}");
+    }
+}
+
+/// Everything but new logins works.
+#[test]
+fn a_proxy_starts_beside_a_mail_server_that_is_down_and_says_so() {
+    let mail = free_address();
+    let (running, file) = Running::start("mail-down", |folder, text| {
+        let smtp = smtp(mail, "none", "");
+        let text = text.replace("mail: console", &smtp);
+        std::fs::write(folder.join("access.yml"), text).unwrap();
+    });
+    running.logs("mail cannot be sent: users who need a code cannot log in");
+    let (code, health, errors) = tell(&running, &["health"]);
+    assert_eq!(code, Some(1), "{health}{errors}");
+    assert!(health.contains("failing") && health.contains("cannot be reached"), "{health}");
+    assert_eq!(running.status(), Some(201));
+
+    // Another configuration is tested as well.
+    let (back, _) = server("NOTHING", "");
+    let text = std::fs::read_to_string(running.config()).unwrap();
+    let text = text.replace(&format!("port: {}", mail.port()), &format!("port: {}", back.port()));
+    std::fs::write(running.config(), text).unwrap();
+    running.soon("the mail server is tested again", || tell(&running, &["health"]).0 == Some(0));
+    std::fs::remove_file(&file.token).unwrap();
 }

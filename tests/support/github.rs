@@ -157,7 +157,7 @@ impl GitHub {
 impl State {
     fn answer(&mut self, arrived: &Arrived) -> Act {
         self.arrived.push(arrived.clone());
-        let (path, query) = arrived.path().split_once('?').unwrap_or((arrived.path(), ""));
+        let (path, query) = arrived.path().split_once('?').unwrap_or_else(|| (arrived.path(), ""));
         let mut act = match self.bent.get(path) {
             Some(act) => act.clone(),
             None if path == "/login/oauth/access_token" => self.token(arrived),

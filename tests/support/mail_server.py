@@ -15,6 +15,7 @@ import json
 import logging
 import ssl
 import sys
+import warnings
 
 try:
     from aiosmtpd.smtp import SMTP, AuthResult
@@ -96,4 +97,5 @@ async def main():
 
 # Clients that refuse the certificate are part of the tests.
 logging.disable()
+warnings.simplefilter("ignore")
 asyncio.run(main())

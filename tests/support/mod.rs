@@ -2,9 +2,11 @@
 #![allow(dead_code, unreachable_pub, reason = "every program uses a part of it")]
 
 pub mod github;
+pub mod identity_providers;
 pub mod ledger;
 pub mod log;
 pub mod mmdb;
+pub mod openid;
 pub mod sockets;
 pub mod wire;
 pub mod wrapping_store;

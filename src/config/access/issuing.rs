@@ -2,7 +2,7 @@
 
 use crate::config::application::{self, ReadApplication};
 use crate::config::identity_provider::{self, Providers};
-use crate::config::mail::MailConfig;
+use crate::config::mail::MailSection;
 use crate::config::one_time_pin::{self, OneTimePin};
 use crate::config::reader::{NodeRef, Reader};
 use crate::config::schema::Field;
@@ -40,6 +40,9 @@ pub(super) fn build(
              console` for trying out",
         );
     }
+    // Without a policy that needs a login, none is needed; an invalid one was reported.
+    let MailSection { way: mail, template: mail_template } =
+        access.mail.value().unwrap_or_default();
     Role::Issuing {
         team_domain: access.team_domain.value(),
         transfer_host: access.transfer_host.value().map(|host| host.0),
@@ -47,8 +50,8 @@ pub(super) fn build(
         identity_providers: providers.others,
         key_rotation: access.key_rotation.value().unwrap_or_default().into(),
         external_evaluation: access.external_evaluation.value().unwrap_or_default().into(),
-        // Without a policy that needs a login, none is needed; an invalid one was reported.
-        mail: access.mail.value().unwrap_or(MailConfig::Console),
+        mail,
+        mail_template,
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) fn build(
     let login_methods = role.as_ref().and_then(Role::login_methods);
     let login_method_ids: Option<Vec<&str>> =
         login_methods.map(|methods| methods.iter().map(|method| method.id).collect());
+    let public = role.as_ref().map(Role::public_login_methods).unwrap_or_default();
+    let anybody = role.as_ref().and_then(Role::anybody);
     let written = Parts {
         applications: &applications,
         reusable: &reusable,
@@ -57,6 +59,8 @@ pub(super) fn build(
         tokens: &tokens,
         tokens_are_ours,
         login_methods: login_method_ids.as_deref(),
+        anybody: anybody.as_deref(),
+        public_login_methods: &public,
         stored_service_tokens,
     };
     let definitions = cross::check(reader, &written);

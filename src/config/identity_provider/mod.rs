@@ -36,6 +36,51 @@ impl IdentityProviderConfig {
     pub fn kind(&self) -> &'static str {
         self.kind.as_str()
     }
+
+    /// Returns whose word counts for users, apart from the id and the type.
+    pub(crate) fn trusted(&self) -> impl PartialEq {
+        let keys = &self.keys;
+        let texts = [
+            keys.client_id.get().map(|it| format!("{it:?}")),
+            keys.issuer_url.get().map(|it| format!("{it:?}")),
+            keys.certs_url.get().map(|it| format!("{it:?}")),
+            keys.token_url.get().map(|it| format!("{it:?}")),
+            keys.userinfo_url.get().map(|it| format!("{it:?}")),
+            keys.email_claim_name.get().map(|it| format!("{it:?}")),
+            keys.apps_domain.get().map(|it| format!("{it:?}")),
+            keys.okta_account.get().map(|it| format!("{it:?}")),
+            keys.authorization_server_id.get().map(|it| format!("{it:?}")),
+            keys.directory_id.get().map(|it| format!("{it:?}")),
+            keys.onelogin_account.get().map(|it| format!("{it:?}")),
+            keys.ping_env_id.get().map(|it| format!("{it:?}")),
+            keys.base_url.get().map(|it| format!("{it:?}")),
+            keys.idp_public_certs.get().map(|it| format!("{it:?}")),
+            keys.email_attribute_name.get().map(|it| format!("{it:?}")),
+        ];
+        let weakened = [
+            keys.dangerous_trust_unverified_email.get() == Some(&true),
+            keys.accept_signed_response.get() == Some(&true),
+        ];
+        (texts, weakened)
+    }
+
+    /// Returns whether anybody on the Internet can have an account at the provider.
+    pub(in crate::config) fn is_public(&self) -> bool {
+        match self.kind {
+            ProviderKind::OneTimePin | ProviderKind::Google => true,
+            ProviderKind::GitHub => !self.keys.base_url.is_written(),
+            ProviderKind::GitLab => !self.keys.issuer_url.is_written(),
+            ProviderKind::Oidc
+            | ProviderKind::AzureAd
+            | ProviderKind::GoogleApps
+            | ProviderKind::Okta
+            | ProviderKind::OneLogin
+            | ProviderKind::PingOne
+            | ProviderKind::Keycloak
+            | ProviderKind::Auth0
+            | ProviderKind::Saml => false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::application::{Application, Applications, CanonicalHost, TeamDomain};
 use crate::login::mail::{Mail, MailError, MailFuture, Mailer};
 use crate::login::metadata::SignedMetadata;
-use crate::login::{CommandLine, Evaluations, Login, MethodContext, Refreshes};
+use crate::login::{
+    CommandLine, Evaluations, Login, MethodContext, Refreshes, meant_methods, unknown_method,
+};
 use crate::policy::{Definitions, Rule, restrictive_rules};
 use crate::service_token::LiveServiceTokens;
-use crate::util::suggest::closest;
 
 use super::super::evaluators::evaluators_named;
 use super::super::linked_applications::LinkedApplications;
@@ -93,7 +94,7 @@ impl AccessBuilder {
             &shared_state.random,
         )
         .map_err(ConfigError::new)?;
-        let context = MethodContext { clock: &shared_state.clock, random: &shared_state.random };
+        let context = MethodContext { clock: &shared_state.clock };
         let methods =
             self.login_methods.build(Arc::clone(&mailer), &context).map_err(ConfigError::new)?;
         let login = Login {
@@ -152,25 +153,22 @@ impl AccessBuilder {
     }
 }
 
-/// Rejects misspelt login methods in rules that exclude them: they would exclude nobody. Other unknown
-/// methods may come from shared policies, and nobody logs in by them here.
+/// Rejects misspelt login methods in rules that exclude their users: they would exclude nobody. Other
+/// unknown methods may come from shared policies, and nobody logs in by them here.
 fn check_excluded_login_methods(
     applications: &[Application],
     definitions: &Definitions,
     known: &[&str],
 ) -> Result<(), ConfigError> {
-    let suggestion = |id: &str| closest(id, known.iter().copied().chain(["onetimepin"]));
-    let is_misspelt = |rule: &Rule| match rule {
-        Rule::LoginMethod(id) => !known.contains(&&**id) && suggestion(id).is_some(),
-        _ => false,
-    };
+    let meant = |rule: &Rule| unknown_method(rule, known).map(|id| meant_methods(id, known));
+    let is_misspelt = |rule: &Rule| meant(rule).is_some_and(|meant| !meant.is_empty());
     let policies = applications.iter().flat_map(|application| &application.policies);
     match restrictive_rules(policies, definitions, is_misspelt).first() {
         None => Ok(()),
         Some(found) => Err(ConfigError::new(format!(
             "the rule `{}` excludes nobody: unknown login method; did you mean `{}`?",
             found.rule,
-            known.join("` or `")
+            meant(found.rule).unwrap_or_default().join("` or `")
         ))),
     }
 }

@@ -8,6 +8,7 @@ use crate::application::{
 use crate::clock::Timestamp;
 use crate::engine::Members;
 use crate::identity::Attributes;
+use crate::login::MethodInfo;
 use crate::policy::{
     Evaluator, EvaluatorResults, Facts, LinkedApplicationFacts, Outcome, ServiceTokenFacts,
 };
@@ -15,7 +16,7 @@ use crate::service_token::ServiceTokens;
 
 use super::super::authorize::BeforePolicies;
 use super::super::linked_applications::linked_application;
-use super::{ExplainedApplication, OtherApplication, Question, RequestExplanation};
+use super::{ExplainedApplication, KnownLogins, OtherApplication, Question, RequestExplanation};
 
 /// Explains requests.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +27,9 @@ pub(crate) struct RequestExplainer<'a> {
     pub(crate) knows_service_tokens: bool,
     /// Whether a service token that no policy allows is ignored.
     pub(crate) falls_back_from_service_tokens: bool,
-    /// The attributes of a user who logged in with the only login method.
-    pub(crate) usual_login: Option<&'a Attributes>,
+    pub(crate) logins: KnownLogins<'a>,
+    /// The login methods; `None` if the issuer has them.
+    pub(crate) login_methods: Option<&'a [MethodInfo<'a>]>,
     pub(crate) now: Timestamp,
 }
 
@@ -158,7 +160,8 @@ impl RequestExplainer<'_> {
             }
         }
         let now = at.map_or(self.now, |moment| moment.0);
-        let known = identity.attributes_with(self.usual_login);
+        let mut known = identity.attributes_with(self.logins);
+        self.note_login_method(compiled, question, known.as_mut(), &mut explained.notes);
         let method = known.as_ref().and_then(|known| known.login_method.as_ref());
         let counts = method.is_none_or(|method| application.allows_login_method(&method.id));
         // A login by another method is ignored.
@@ -213,6 +216,45 @@ impl RequestExplainer<'_> {
         explained.explanation = Some(explanation);
     }
 
+    /// Completes the login method of a user by its type. Adds a note if the login method is missing, or
+    /// does not exist.
+    fn note_login_method(
+        &self,
+        compiled: &CompiledApplication,
+        question: &Question,
+        known: Option<&mut Attributes>,
+        notes: &mut Vec<String>,
+    ) {
+        let identity = &question.identity;
+        let (Some(_), Some(methods)) = (&identity.email, self.login_methods) else { return };
+        let ids = || methods.iter().map(|method| method.id).collect::<Vec<_>>();
+        let Some(id) = &identity.login_method else {
+            let is_asked = compiled.policies.uses_login_facts()
+                || !compiled.application.allowed_login_methods.is_empty();
+            if is_asked && self.logins.usual.is_none() && !identity.has_login_attributes() {
+                notes.push(format!(
+                    "the question has no login method, so what a login reports is unknown; name one with \
+                     `login_method`: `{}`",
+                    ids().join("`, `").escape_debug()
+                ));
+            }
+            return;
+        };
+        match methods.iter().find(|method| *method.id == **id) {
+            None => notes.push(format!(
+                "nobody logs in by `{}` here; the login methods are `{}`",
+                id.escape_debug(),
+                ids().join("`, `").escape_debug()
+            )),
+            Some(method) if identity.login_type.is_none() => {
+                if let Some(login) = known.and_then(|known| known.login_method.as_mut()) {
+                    login.kind = method.kind.into();
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
     /// Returns the application whose token is presented, if a rule accepts it.
     fn linked(
         &self,
@@ -244,7 +286,7 @@ impl RequestExplainer<'_> {
                 return None;
             }
             // The store of an engine that issues may have others than the settings.
-            let whose = if self.usual_login.is_some() { "store" } else { "issuer" };
+            let whose = if self.login_methods.is_some() { "store" } else { "issuer" };
             notes.push(format!(
                 "the service token `{escaped}` is assumed to be one of the {whose}'s"
             ));

@@ -14,6 +14,7 @@ use crate::application::NotSelectedReason;
 use crate::policy::{Explanation, Outcome, PolicyExplanation, VerdictId};
 
 pub(crate) use self::decide::RequestExplainer;
+pub(crate) use self::question::KnownLogins;
 pub use self::question::{
     Question, Rfc3339Time, Rfc3339TimeError, SimulatedCertificate, SimulatedIdentity,
     SimulatedRequest,

@@ -14,9 +14,10 @@ use crate::policy::{Certificate, DevicePosture};
 
 /// A simulated request, and who makes it.
 ///
-/// Facts that are left out are unknown, and unknown facts open nothing. Two exceptions: a request
-/// without a service token presents none, and a user without login attributes (method, groups, claims
-/// and so on) logged in with a one-time PIN, if that is the only login method.
+/// Facts that are left out are unknown, and unknown facts open nothing. Three exceptions: a request
+/// without a service token presents none; a user without login attributes (method, groups, claims
+/// and so on) logged in with a one-time PIN, if that is the only login method; and where there are several, a
+/// user of whom only the one-time PIN as the login method is given has what all such users have.
 ///
 /// ```
 /// use tower_access::explain::Question;
@@ -126,6 +127,16 @@ pub struct SimulatedIdentity {
     pub linked_application: Option<Box<str>>,
 }
 
+/// What is known of users by their login method alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct KnownLogins<'a> {
+    /// The attributes of every user who logs in; `None` if there are several login methods, or if the
+    /// only one has different users.
+    pub(crate) usual: Option<&'a Attributes>,
+    /// The attributes of every user who logs in by one-time PIN, if that is one of several login methods.
+    pub(crate) one_time_pin: Option<&'a Attributes>,
+}
+
 /// A time in the format of RFC 3339, such as `2027-01-31T00:00:00Z`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rfc3339Time(pub crate::clock::Timestamp);
@@ -204,13 +215,26 @@ impl SimulatedIdentity {
             .count()
     }
 
-    /// Returns the attributes of the user. Without login attributes, those of the usual login are added.
-    pub(crate) fn attributes_with(&self, usual_login: Option<&Attributes>) -> Option<Attributes> {
-        let Some(mut attributes) = self.attributes() else { return usual_login.cloned() };
-        if let (false, Some(usual)) = (self.has_login_attributes(), usual_login) {
-            attributes.fill_missing_from(usual);
+    /// Returns the attributes of the user. Without login attributes, those of the usual login are added;
+    /// if the question has only the login method, those that all its logins have.
+    pub(crate) fn attributes_with(&self, logins: KnownLogins<'_>) -> Option<Attributes> {
+        let Some(mut attributes) = self.attributes() else { return logins.usual.cloned() };
+        let known = if self.has_login_attributes() {
+            logins.one_time_pin.filter(|pin| self.is_login_by_alone(pin))
+        } else {
+            logins.usual
+        };
+        if let Some(known) = known {
+            attributes.fill_missing_from(known);
         }
         Some(attributes)
+    }
+
+    /// Returns whether the login method of these attributes is all that the question has of the login.
+    fn is_login_by_alone(&self, known: &Attributes) -> bool {
+        let id = known.login_method.as_ref().map(|method| &method.id);
+        let alone = Self { login_method: None, ..self.clone() };
+        self.login_method.as_ref() == id && !alone.has_login_attributes()
     }
 
     /// Returns whether any attribute of a login is set.

@@ -100,7 +100,7 @@ impl<'a> Side<'a> {
     }
 
     pub(super) fn subject(&self, identity: &'a SimulatedIdentity) -> Subject<'a> {
-        let known = identity.attributes_with(self.usual_login);
+        let known = identity.attributes_with(self.deployment.known_logins());
         let method = known.as_ref().and_then(|known| known.login_method.as_ref());
         let counts = self.protected.is_none_or(|protected| {
             method.is_none_or(|method| protected.application.allows_login_method(&method.id))

@@ -21,6 +21,12 @@ pub(super) fn changed(old: &Deployment, new: &Deployment) -> Vec<Undecided> {
         issuer(&one.access.role) != issuer(&two.access.role),
         "`access.issuer` differs: whose tokens are accepted, and how they are verified, was not compared",
     );
+    let logins = (login_methods(&one.access.role), login_methods(&two.access.role));
+    say(
+        matches!(&logins, (Some(old), Some(new)) if old != new),
+        "`access.identity_providers` or `access.one_time_pin` differs: who can log in, and by whose word, \
+         was not compared",
+    );
     say(
         one.trusted_proxies != two.trusted_proxies,
         "`trusted_proxies` differs: which proxies may state the address, country or certificate of \
@@ -65,6 +71,18 @@ fn issuer(role: &Role) -> Option<impl PartialEq> {
             key_refresh,
         } => Some((team_domain, certs_url, algorithms, get_identity, leeway, key_refresh)),
         Role::Issuing { .. } => None,
+    }
+}
+
+/// Returns the login methods; `None` if the issuer has them.
+fn login_methods(role: &Role) -> Option<impl PartialEq> {
+    match role {
+        Role::Issuing { one_time_pin, identity_providers, .. } => {
+            let others = identity_providers.iter();
+            let others = others.map(|it| (&it.id, it.kind(), it.trusted())).collect::<Vec<_>>();
+            Some((one_time_pin.as_ref().map(|pin| &pin.id), others))
+        }
+        Role::Verifying { .. } => None,
     }
 }
 

@@ -127,10 +127,14 @@ kinds! {
     /// A rule about service tokens in an `allow` or `deny` policy, which are about people.
     ServiceTokenInPersonPolicy = "service-token-in-person-policy" Warning,
     /// A rule of an `allow` or `deny` policy or of a group that never matches: it names a login
-    /// method that does not exist, or needs what a one-time PIN, the only login method, does not
-    /// prove. Under `exclude`, and in a `deny` policy, such a rule has no effect. Not reported
-    /// there if the fact is unknown, which excludes everybody.
+    /// method that does not exist or that the policy's applications do not accept, or needs what no
+    /// login method reports, or not the one that it names. Under `exclude`, and in a `deny` policy,
+    /// such a rule has no effect. Not reported there if the fact is unknown, which excludes everybody.
     RuleNeverMatches = "rule-never-matches" Warning,
+    /// A rule under `exclude`, or in a `deny` policy, about what some login methods report and another
+    /// one does not: it keeps out everybody who logs in by that one. Not reported if the rule names
+    /// the login method (`identity_provider_id`).
+    LoginMethodKeptOut = "login-method-kept-out" Warning,
     /// A value that is in no register, where providers may add their own: a way to prove who one is
     /// (`auth_method`) that RFC 8176 does not list, an authentication context outside `c1` to `c99`.
     /// Letter case counts.

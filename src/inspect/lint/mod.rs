@@ -98,6 +98,7 @@ mod finding;
 mod inclusion;
 mod ingress;
 mod kind;
+mod logins;
 mod mail_providers;
 mod notes;
 mod policies;

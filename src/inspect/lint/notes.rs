@@ -15,8 +15,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
     let never = subject.keys_of(LintKind::RuleNeverMatches);
     let let_through = subject.keys_of(LintKind::LetterCaseLetThrough);
     for note in subject.config().notes() {
-        let rule = note.key().strip_suffix(".login_method.id");
-        if rule.is_some_and(|rule| never.contains(rule)) {
+        if rule_of_method(note.key()).is_some_and(|rule| never.contains(rule)) {
             continue;
         }
         // Other checks find these more precisely.
@@ -34,6 +33,12 @@ pub(super) fn lint(subject: &Subject<'_>) {
             "put large lists under `access.lists`, and refer to them once",
         );
     }
+}
+
+/// Returns the rule whose login method has this key path.
+fn rule_of_method(key: &str) -> Option<&str> {
+    let of_provider = || key.strip_suffix(".identity_provider_id")?.rsplit_once('.');
+    key.strip_suffix(".login_method.id").or_else(|| of_provider().map(|(rule, _)| rule))
 }
 
 fn note_finding(subject: &Subject<'_>, note: &Note) -> Finding {

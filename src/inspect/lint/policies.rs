@@ -1,5 +1,6 @@
 //! Whole policies: whom they apply to, and whether they ever decide.
 
+use crate::login::MethodInfo;
 use crate::policy::{Decision, Policy, Rule, Test, TextTest};
 
 use super::compared::{AnyOf, Condition};
@@ -44,7 +45,8 @@ fn never_applies(subject: &Subject<'_>, policy: &Policy, condition: &Condition<'
 // === everyone ===
 
 fn admits_everyone(subject: &Subject<'_>, place: &str, policy: &Policy, condition: &Condition<'_>) {
-    let everyone = Everyone { subject };
+    let methods = subject.accepted_login_methods(place);
+    let everyone = Everyone { subject, methods: &methods };
     if !condition.require.iter().all(|any| everyone.is_any(any)) {
         return;
     }
@@ -56,16 +58,19 @@ fn admits_everyone(subject: &Subject<'_>, place: &str, policy: &Policy, conditio
     let key = format!("{place}.include[{number}]");
     let value = Some(rule.to_string());
     match policy.decision {
-        Decision::Allow => subject.report(
-            LintKind::AllowAdmitsEveryone,
-            &key,
-            value,
-            format!(
-                "anybody who can receive mail is allowed: {} requires a login only",
-                quoted(&rule.to_string())
-            ),
-            "name the allowed users, such as `email_domain: { domain: example.com }`",
-        ),
+        Decision::Allow => {
+            let Some(who) = everyone.described(rule) else { return };
+            subject.report(
+                LintKind::AllowAdmitsEveryone,
+                &key,
+                value,
+                format!(
+                    "anybody {who} is allowed: {} requires a login only",
+                    quoted(&rule.to_string())
+                ),
+                "name the allowed users, such as `email_domain: { domain: example.com }`",
+            );
+        }
         Decision::NonIdentity => subject.report(
             LintKind::ServiceAuthAdmitsEveryone,
             &key,
@@ -77,10 +82,12 @@ fn admits_everyone(subject: &Subject<'_>, place: &str, policy: &Policy, conditio
     }
 }
 
-/// The rules that match everybody who can log in.
+/// The rules that match everybody who can log in, or everybody who can log in by a public method.
 #[derive(Clone, Copy)]
 struct Everyone<'a> {
     subject: &'a Subject<'a>,
+    /// The login methods that count.
+    methods: &'a [MethodInfo<'a>],
 }
 
 impl Everyone<'_> {
@@ -89,8 +96,30 @@ impl Everyone<'_> {
     }
 
     fn is_login_method(self, test: &Test<'_>) -> bool {
-        let only = self.subject.only_login_method();
-        only.is_some_and(|only| *test == Test::Text(TextTest::login_method(only)))
+        self.methods.iter().any(|method| {
+            (self.methods.len() == 1 || self.is_public(method))
+                && *test == Test::Text(TextTest::login_method(method.id))
+        })
+    }
+
+    fn is_public(self, method: &MethodInfo<'_>) -> bool {
+        self.subject.access().role.public_login_methods().contains(&method.id)
+    }
+
+    /// Returns who can log in by a public method, if the rule matches them. Who has an account at a
+    /// provider of an organization is not anybody.
+    fn described(self, rule: &Rule) -> Option<String> {
+        let mut public = self.methods.iter().filter(|method| self.is_public(method)).filter(
+            |method| match rule {
+                Rule::LoginMethod(id) => **id == *method.id,
+                _ => true,
+            },
+        );
+        let first = public.clone().next()?;
+        if public.any(MethodInfo::is_one_time_pin) {
+            return Some("who can receive mail".to_owned());
+        }
+        Some(format!("with an account at {}", quoted(first.name)))
     }
 
     fn is_any(self, any: &AnyOf<'_>) -> bool {
@@ -117,7 +146,8 @@ fn public_domains(subject: &Subject<'_>, place: &str, policy: &Policy, condition
     if policy.decision != Decision::Allow {
         return;
     }
-    let everyone = Everyone { subject };
+    let methods = subject.accepted_login_methods(place);
+    let everyone = Everyone { subject, methods: &methods };
     let is_wide = |any: &AnyOf<'_>| everyone.is_any(any) || has_public(subject, any);
     if condition.require.iter().all(is_wide) {
         report_public(subject, &format!("{place}.include"), &policy.conditions.include);
@@ -161,7 +191,7 @@ fn public_of_group(subject: &Subject<'_>, group: &Condition<'_>) -> Option<Strin
     if !subject.budget.spend(any.values.domains.len().saturating_add(any.groups.len())) {
         return None;
     }
-    let everyone = Everyone { subject };
+    let everyone = Everyone { subject, methods: subject.login_methods() };
     let is_wide = |any: &AnyOf<'_>| everyone.is_any(any) || has_public(subject, any);
     if !group.require.iter().all(is_wide) {
         return None;

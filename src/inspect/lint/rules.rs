@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::policy::{Decision, Fact, Reference, Rule, Test, TextTest};
+use crate::policy::{Decision, Reference, Rule, Test};
 
 use super::compared::{AnyOf, Values};
 use super::inclusion::Certainty;
 use super::kind::LintKind;
+use super::logins;
 use super::subject::{RuleSet, Subject, quoted};
 
 pub(super) fn lint(subject: &Subject<'_>) {
@@ -16,7 +17,7 @@ pub(super) fn lint(subject: &Subject<'_>) {
         all_of(subject, &format!("{place}.require"), &holder.conditions.require);
         without_effect(subject, &place, holder);
         about_services(subject, &place, holder);
-        never_met(subject, &place, holder);
+        logins::lint(subject, &place, holder);
     }
 }
 
@@ -192,52 +193,6 @@ fn about_services(subject: &Subject<'_>, place: &str, holder: RuleSet<'_>) {
                 "give it a policy of its own with `decision: non_identity`",
             );
         }
-    }
-}
-
-/// Facts that the only login method does not prove.
-fn never_met(subject: &Subject<'_>, place: &str, holder: RuleSet<'_>) {
-    let Some(only) = subject.only_login_method() else { return };
-    let decision = holder.policy.map(|policy| policy.decision);
-    if matches!(decision, Some(Decision::Bypass | Decision::NonIdentity)) {
-        return;
-    }
-    for (list, number, rule) in holder.conditions.numbered() {
-        let keeps_out = list.is_restrictive(decision == Some(Decision::Deny));
-        let Test::Text(TextTest { selector, value, provider, .. }) = rule.test() else { continue };
-        let Some(fact) = selector.fact().filter(|fact| fact.is_set_by_login()) else { continue };
-        // Not known of anybody: who is not known not to have it is kept out.
-        let is_claim = matches!(fact, Fact::SamlAttributes | Fact::OidcClaims);
-        let is_met = match value.as_deref() {
-            Some(id) if fact == Fact::LoginMethod => id == only,
-            Some(method) if fact == Fact::AuthenticationMethods => method == "otp",
-            Some(_) | None => false,
-        };
-        if is_met || is_claim && keeps_out && provider.is_none() {
-            continue;
-        }
-        let why = match value {
-            Some(id) if fact == Fact::LoginMethod => {
-                format!("there is no login method {}, only {}", quoted(&id), quoted(only))
-            }
-            Some(_) | None => "a one-time PIN login proves an email address only".to_owned(),
-        };
-        let (effect, fix) = if holder.policy.is_some() && keeps_out {
-            ("; the rule has no effect", "remove it, or exclude users by `email` or `email_domain`")
-        } else {
-            (
-                "",
-                "name users by `email` or `email_domain`, or verify the tokens of an `issuer` that \
-                 knows more",
-            )
-        };
-        subject.report(
-            LintKind::RuleNeverMatches,
-            &format!("{place}.{list}[{number}]"),
-            Some(rule.to_string()),
-            format!("{} never matches: {why}{effect}", quoted(&rule.to_string())),
-            fix,
-        );
     }
 }
 

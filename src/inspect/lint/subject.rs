@@ -1,11 +1,12 @@
 //! The input of the lints, with the positions and names for findings.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::application::{Application, Router};
 use crate::clock::Timestamp;
 use crate::config::{AccessConfig, Config, Role, SourceMap};
+use crate::login::MethodInfo;
 use crate::policy::{Conditions, Facts, Group, Policies, Policy, Rule};
 
 use super::compared::{Budget, Expansion};
@@ -26,6 +27,9 @@ pub(super) struct Subject<'a> {
     pub(super) router: Option<Router<usize>>,
     /// The shared policies that applications may refer to.
     pub(super) reusable: Vec<Policy>,
+    login_methods: Vec<MethodInfo<'a>>,
+    /// The applications that a policy belongs to, by its place; empty if all accept every login method.
+    users: HashMap<String, Vec<usize>>,
     open: Vec<OnceCell<bool>>,
     findings: RefCell<Vec<Finding>>,
 }
@@ -62,6 +66,8 @@ impl<'a> Subject<'a> {
             budget: Budget::new(),
             router: Router::new(destinations).ok(),
             reusable: places.reusable(),
+            login_methods: access.role.login_methods().unwrap_or_default(),
+            users: users(access, places),
             open: access.applications.iter().map(|_| OnceCell::new()).collect(),
             findings: RefCell::default(),
         }
@@ -134,12 +140,22 @@ impl<'a> Subject<'a> {
         matches!(self.access().role, Role::Issuing { .. })
     }
 
-    /// Returns the id of the login method, if there is only one: the one-time PIN.
-    pub(super) fn only_login_method(&self) -> Option<&'a str> {
-        match self.access().role {
-            Role::Issuing { .. } => self.deployment.only_login_method(),
-            Role::Verifying { .. } => None,
-        }
+    /// Returns the login methods; empty if the login does not run here.
+    pub(super) fn login_methods(&self) -> &[MethodInfo<'a>] {
+        &self.login_methods
+    }
+
+    /// Returns the login methods that count for rules at a place: all that the applications of a policy
+    /// accept, and every one for a group.
+    pub(super) fn accepted_login_methods(&self, place: &str) -> Vec<MethodInfo<'a>> {
+        let users = self.users.get(place);
+        let is_accepted = |method: &&MethodInfo<'_>| {
+            users.is_none_or(|users| {
+                let mut users = users.iter().filter_map(|it| self.access().applications.get(*it));
+                users.any(|application| application.allows_login_method(method.id))
+            })
+        };
+        self.login_methods.iter().filter(is_accepted).copied().collect()
     }
 
     pub(super) fn report(
@@ -223,6 +239,22 @@ impl<'a> Subject<'a> {
         }
         subject
     }
+}
+
+/// Returns the applications of each policy, by its place; nothing if all accept every login method.
+fn users(access: &AccessConfig, places: &SourceMap) -> HashMap<String, Vec<usize>> {
+    let mut users: HashMap<String, Vec<usize>> = HashMap::new();
+    let applications = || access.applications.iter().enumerate();
+    let chooses = |application: &Application| !application.allowed_login_methods.is_empty();
+    if !applications().any(|(_, application)| chooses(application)) {
+        return users;
+    }
+    for (number, application) in applications() {
+        for policy in 0..application.policies.len() {
+            users.entry(places.policy(number, policy)).or_default().push(number);
+        }
+    }
+    users
 }
 
 /// `policies[1]`: the key and the number.

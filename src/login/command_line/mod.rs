@@ -204,6 +204,7 @@ impl Login {
             app_session_hash: None,
             stored: None,
             is_shortened: false,
+            refreshes_identity: false,
         };
         Ok(Some(ClientRequest { protected, flow, key, with_session }))
     }

@@ -1,4 +1,15 @@
 //! The mail with a one-time PIN, and its delivery.
+//!
+//! | | |
+//! | --- | --- |
+//! | [`Mailer`] | how mail is sent: `SmtpMailer`, `MaildirMailer` (feature `smtp`), `WebhookMailer` (feature `http-client`), [`ConsoleMailer`], or one of your own |
+//! | [`MailError`] | whether a mail is tried again |
+//! | [`MailTemplate`] | the words of the mail |
+//! | [`MailStatus`] | what an operator sees |
+//!
+//! Mail waits in a bounded queue beside the requests, and is tried again until its code expires. A mail has
+//! one recipient. Addresses are ASCII ([`Email`]): users of an international domain type it as `xn--…`, the
+//! form in which mail servers know it.
 
 #[cfg(feature = "smtp")]
 mod compose;
@@ -105,6 +116,11 @@ impl Mail {
     #[must_use]
     pub fn new(to: Email, subject: String, text: String, html: String) -> Self {
         Self { to, subject, text, html, expires_at: None }
+    }
+
+    /// Creates a mail from its subject, text and HTML.
+    pub(crate) fn from_parts(to: Email, [subject, text, html]: [String; 3]) -> Self {
+        Self::new(to, subject, text, html)
     }
 
     /// Sets when the mail is of no use any more: it is not tried again then.

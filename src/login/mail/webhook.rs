@@ -34,7 +34,7 @@ use crate::util::{new_http_client, trusted_url};
 /// use tower_access::login::mail::WebhookMailer;
 ///
 /// let token = "6f1ed002ab5595859014ebf0951522d9".to_owned();
-/// let mailer = WebhookMailer::new("https://mail.example.com/codes")?.token(token.into())?;
+/// let mailer = WebhookMailer::new("https://mail.example.com/codes")?.token(&token.into())?;
 /// assert!(WebhookMailer::new("http://mail.example.com/codes").is_err());
 /// # Ok::<(), tower_access::login::mail::WebhookError>(())
 /// ```
@@ -87,7 +87,7 @@ impl WebhookMailer {
     /// # Errors
     ///
     /// If it has characters that a header cannot have.
-    pub fn token(mut self, token: SecretText) -> Result<Self, WebhookError> {
+    pub fn token(mut self, token: &SecretText) -> Result<Self, WebhookError> {
         let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
         let mut value = value.map_err(|_| WebhookError::Token)?;
         value.set_sensitive(true);

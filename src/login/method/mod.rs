@@ -22,6 +22,7 @@
 mod authorization_code;
 #[cfg(feature = "github")]
 mod github;
+mod info;
 #[cfg(feature = "oidc")]
 pub(super) mod oidc;
 pub(super) mod one_time_pin;
@@ -47,16 +48,18 @@ use self::authorization_code::AuthorizationKeys;
 pub use self::authorization_code::ClientAuthentication;
 #[cfg(feature = "github")]
 pub use self::github::{GitHubProvider, GitHubProviderError};
+pub(crate) use self::info::{MethodInfo, meant_methods, unknown_method};
+#[cfg(feature = "config")]
+pub(crate) use self::info::{Reach, named_method};
 use self::one_time_pin::PinKeys;
 pub use self::provider::IdentityProvider;
 pub(crate) use self::provider::MethodContext;
 #[cfg(test)]
 use self::provider::{BuildError, ProviderSettings};
-pub(super) use self::registry::Choice;
 pub(crate) use self::registry::LoginMethods;
-pub(crate) use self::settings::{MethodInfo, MethodSettings};
+pub(crate) use self::settings::MethodSettings;
 use super::form::Fields;
-use super::sign_in::Purpose;
+use super::purpose::Purpose;
 use super::{EndpointRequest, Flow, Login, Refusal};
 use crate::clock::Timestamp;
 use crate::identity::{Attributes, Email};
@@ -141,20 +144,35 @@ pub(super) trait LoginMethod: fmt::Debug + Send + Sync {
         Box::pin(async { Refreshed::Unavailable })
     }
 
-    /// Verifies a logout notice of the provider (OpenID Connect Back-Channel Logout). Returns `None` for
-    /// a text that is not for this method, or not valid. Whether the notice was used before is not
-    /// checked here.
-    fn logout_notice<'a>(&'a self, notice: &'a str, now: Timestamp) -> NoticeFuture<'a> {
-        let _ = (notice, now);
-        Box::pin(async { None })
-    }
-
     /// Returns the URL at the provider that logs the user out there as well, and then redirects to
     /// `back`; `None` if that is not configured or not supported.
     fn sign_out_url(&self, account: &ProviderAccount, back: &str) -> Option<String> {
         let _ = (account, back);
         None
     }
+
+    /// Verifies a token by which the provider tells of a logout there. Returns `None` for a token that is
+    /// not for this method, or is refused. Whether the token was used before is not checked.
+    fn logout_notice<'a>(&'a self, token: &'a str, now: Timestamp) -> NoticeFuture<'a> {
+        let _ = (token, now);
+        Box::pin(async { None })
+    }
+}
+
+/// The future of [`LoginMethod::logout_notice`].
+pub(super) type NoticeFuture<'a> = Pin<Box<dyn Future<Output = Option<LogoutNotice>> + Send + 'a>>;
+
+/// A logout at the provider.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct LogoutNotice {
+    /// The user ([`ProviderAccount::subject`]). With a session, only that one has ended.
+    pub(super) subject: Option<Box<str>>,
+    /// The session at the provider ([`ProviderAccount::session`]).
+    pub(super) session: Option<Box<str>>,
+    /// The id of the notice. A second one with this id is a replay.
+    pub(super) id: Box<str>,
+    /// From then on the notice is refused.
+    pub(super) expires_at: Timestamp,
 }
 
 /// The future of [`LoginMethod::refresh`].
@@ -169,23 +187,6 @@ pub(super) enum Refreshed {
     Ended,
     /// The provider does not respond, or not with what was asked: it is asked again later.
     Unavailable,
-}
-
-/// The future of [`LoginMethod::logout_notice`].
-pub(super) type NoticeFuture<'a> = Pin<Box<dyn Future<Output = Option<LogoutNotice>> + Send + 'a>>;
-
-/// A valid notice of a provider: a user has logged out there. It names the user, a session at the
-/// provider, or both.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct LogoutNotice {
-    /// The user's id at the provider (`sub`).
-    pub(super) subject: Option<Box<str>>,
-    /// The id of the session at the provider (`sid`): only sessions that began with it end.
-    pub(super) session: Option<Box<str>>,
-    /// The id of the notice (`jti`): each is accepted once.
-    pub(super) id: Box<str>,
-    /// When it expires.
-    pub(super) expires_at: Timestamp,
 }
 
 /// The future of a method's step.

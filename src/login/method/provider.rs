@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::LoginMethod;
 use crate::clock::Clock;
-use crate::random::Random;
 
 /// An identity provider by which users log in, in addition to the one-time PIN.
 ///
@@ -71,7 +70,6 @@ pub(super) type BuildError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MethodContext<'a> {
     pub(crate) clock: &'a Arc<dyn Clock>,
-    pub(crate) random: &'a Arc<dyn Random>,
 }
 
 /// The error of an identity provider that cannot be set up.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::info::MethodInfo;
 use super::{CrossSiteForm, EndpointCall, LoginMethod, Step};
 use crate::application::Application;
 use crate::identity::Attributes;
@@ -44,33 +45,49 @@ impl LoginMethods {
         self.offered(application).next().is_some()
     }
 
-    /// Returns what a login begins with, if the user has requested the method of this id or none.
+    /// Returns the method that a login begins with, if the user has requested the one of this id or none;
+    /// `None` if the user has to choose.
+    ///
+    /// # Errors
+    ///
+    /// If the application accepts no method that exists.
     pub(in crate::login) fn choose<'a>(
         &'a self,
         application: &'a Application,
         id: Option<&str>,
-    ) -> Choice<'a> {
+    ) -> Result<Option<&'a dyn LoginMethod>, NoLoginMethod> {
         let mut offered = self.offered(application);
         let requested = self.offered(application).find(|method| Some(method.id()) == id);
         let has_page = || self.offered(application).find(|method| method.has_page());
         match (requested.or_else(has_page), offered.next(), offered.next()) {
-            (Some(method), ..) => Choice::Method(&**method),
-            (None, None, _) => Choice::Nothing,
-            (None, Some(only), None) if application.auto_redirect_to_identity => {
-                Choice::Method(&**only)
-            }
-            (None, Some(_), _) => Choice::User,
+            (Some(method), ..) => Ok(Some(&**method)),
+            (None, None, _) => Err(NoLoginMethod),
+            (None, Some(only), None) if application.auto_redirect_to_identity => Ok(Some(&**only)),
+            (None, Some(_), _) => Ok(None),
         }
     }
 
-    /// Returns the methods that an application accepts besides this one.
+    /// Returns the ids and names of the methods that an application accepts besides this one.
     pub(in crate::login) fn besides<'a>(
         &'a self,
         application: &'a Application,
         id: Option<&'a str>,
-    ) -> impl Iterator<Item = &'a dyn LoginMethod> {
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
         let others = self.offered(application).filter(move |method| Some(method.id()) != id);
-        others.map(|method| &**method)
+        others.map(|method| (method.id(), method.name()))
+    }
+
+    /// Returns the login methods, for checks and tools.
+    pub(crate) fn infos(&self) -> impl Iterator<Item = MethodInfo<'_>> {
+        fn info(method: &Arc<dyn LoginMethod>) -> MethodInfo<'_> {
+            MethodInfo { id: method.id(), kind: method.kind(), name: method.name() }
+        }
+        self.0.iter().map(info)
+    }
+
+    /// Returns the attributes of all users who log in by one-time PIN, if that is a login method.
+    pub(crate) fn one_time_pin(&self) -> Option<&Attributes> {
+        self.0.iter().find_map(|method| method.usual_attributes())
     }
 
     /// Returns the attributes of all users who log in, if they are always the same.
@@ -140,16 +157,9 @@ impl LoginMethods {
     }
 }
 
-/// What a login begins with.
-#[derive(Debug)]
-pub(in crate::login) enum Choice<'a> {
-    /// This method.
-    Method(&'a dyn LoginMethod),
-    /// A page on which the user chooses a method.
-    User,
-    /// The application accepts no method that exists.
-    Nothing,
-}
+/// An application accepts no login method that exists.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::login) struct NoLoginMethod;
 
 /// Returns whether a method has the endpoint of a call.
 fn has(method: &dyn LoginMethod, call: &EndpointCall<'_>) -> bool {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::LoginMethod;
+use super::info::MethodInfo;
 use super::one_time_pin::{OneTimePin, OneTimePinMethod};
 use super::provider::{IdentityProvider, MethodContext, ProviderError};
 use super::registry::LoginMethods;
@@ -20,16 +21,6 @@ impl Default for MethodSettings {
     fn default() -> Self {
         Self { one_time_pin: Some(OneTimePin::new()), providers: Vec::new() }
     }
-}
-
-/// A login method, for checks and tools.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct MethodInfo<'a> {
-    pub(crate) id: &'a str,
-    /// The type: `onetimepin`, `oidc`, …
-    pub(crate) kind: &'a str,
-    /// The name that users see.
-    pub(crate) name: &'a str,
 }
 
 impl MethodSettings {

@@ -53,7 +53,7 @@ impl ProviderSettings for Arc<Provider> {
     }
 
     fn build(&self, _: &MethodContext<'_>) -> Result<Arc<dyn LoginMethod>, BuildError> {
-        Ok(Arc::<Provider>::clone(self))
+        Ok(Self::clone(self))
     }
 }
 

@@ -34,6 +34,10 @@ struct Directory {
     logins: AtomicUsize,
     questions: AtomicUsize,
     is_away: Mutex<bool>,
+    /// Whether it accepts questions and does not respond.
+    hangs: Mutex<bool>,
+    /// The questions under way now, and the most at a time.
+    under_way: Mutex<(usize, usize)>,
     signs_out: Mutex<bool>,
 }
 
@@ -108,7 +112,7 @@ impl ProviderSettings for Arc<Directory> {
     }
 
     fn build(&self, _: &MethodContext<'_>) -> Result<Arc<dyn LoginMethod>, BuildError> {
-        Ok(Arc::<Directory>::clone(self))
+        Ok(Self::clone(self))
     }
 }
 
@@ -177,7 +181,17 @@ impl LoginMethod for Directory {
     ) -> RefreshFuture<'a> {
         Box::pin(async move {
             self.questions.fetch_add(1, Ordering::SeqCst);
+            let count = |add: fn(usize) -> usize| {
+                let mut under_way = self.under_way.lock().unwrap();
+                under_way.0 = add(under_way.0);
+                under_way.1 = under_way.1.max(under_way.0);
+            };
+            count(|under_way| under_way + 1);
             tokio::task::yield_now().await;
+            if *self.hangs.lock().unwrap() {
+                std::future::pending::<()>().await;
+            }
+            count(|under_way| under_way - 1);
             if *self.is_away.lock().unwrap() {
                 return Refreshed::Unavailable;
             }
@@ -224,6 +238,15 @@ async fn node(world: &World, directory: &Arc<Directory>) -> Access {
 }
 
 async fn node_with(world: &World, directory: Option<&Arc<Directory>>) -> Access {
+    let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(&world.store);
+    node_on(world, directory, store).await
+}
+
+async fn node_on(
+    world: &World,
+    directory: Option<&Arc<Directory>>,
+    store: Arc<dyn Store>,
+) -> Access {
     let ops = rule(json!({ "okta": { "name": "Ops", "identity_provider_id": "corp" } }));
     let mut methods = MethodSettings::default();
     if let Some(directory) = directory {
@@ -234,7 +257,7 @@ async fn node_with(world: &World, directory: Option<&Arc<Directory>>) -> Access 
         .login_methods(methods)
         .mailer(NoMail)
         .clock(Arc::clone(&world.clock))
-        .store(Arc::<MemoryStore>::clone(&world.store))
+        .store(store)
         .master_secret(MasterSecret::from_bytes([7; 32]))
         .team_domain(TEAM.parse().unwrap())
         .application(with_login(application("ops", Policy::allow("ops").include(ops))))
@@ -507,6 +530,94 @@ async fn a_node_without_the_method_leaves_its_sessions_to_others_and_ends_them_i
 }
 
 #[tokio::test]
+async fn a_provider_gets_few_questions_at_a_time_and_hardly_any_while_it_is_away() {
+    let (world, directory) = (World::new(), Directory::new());
+    let node = node(&world, &directory).await;
+    for _ in 0..40 {
+        logged_in(&node, "open", "u-1").await;
+    }
+    world.clock.advance(INTERVAL);
+    refresh(&node).await;
+    until(async || directory.questions() == 40).await;
+    let (under_way, most) = *directory.under_way.lock().unwrap();
+    assert_eq!((under_way, most), (0, 8));
+    *directory.is_away.lock().unwrap() = true;
+    world.clock.advance(INTERVAL);
+    refresh(&node).await;
+    refresh(&node).await;
+    let asked = directory.questions() - 40;
+    assert!((3..=16).contains(&asked), "asked {asked} times while it is away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_background_task_asks_within_half_a_minute_and_ends_with_the_engine() {
+    let (world, directory) = (World::new(), Directory::new());
+    let node = node(&world, &directory).await;
+    let _ada = logged_in(&node, "open", "u-1").await;
+    world.clock.advance(INTERVAL);
+    let begun = tokio::time::Instant::now();
+    while directory.questions() == 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(begun.elapsed() <= Duration::from_secs(31), "nobody asks");
+    }
+    // A provider that does not respond holds nothing up for longer than half a minute.
+    *directory.hangs.lock().unwrap() = true;
+    world.clock.advance(INTERVAL);
+    while directory.questions() == 1 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.clock.advance(Duration::from_secs(60));
+    let begun = tokio::time::Instant::now();
+    while directory.questions() == 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(begun.elapsed() <= Duration::from_secs(120), "it is not asked again");
+    }
+    // In the middle of a question, the engine goes, and its store with it.
+    let store = Arc::downgrade(&world.store);
+    drop((node, world));
+    let begun = tokio::time::Instant::now();
+    while store.strong_count() > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(begun.elapsed() <= Duration::from_secs(1), "the store is still open");
+    }
+}
+
+#[cfg(feature = "redb")]
+#[tokio::test]
+async fn sessions_in_a_file_are_refreshed_and_ended_after_a_restart() {
+    let (world, directory) = (World::new(), Directory::new());
+    let name = random::hex::<8>(&random::SystemRandom).unwrap();
+    let path = std::env::temp_dir().join(format!("tower-access-accounts-{name}.redb"));
+    let open = async || {
+        let mut opened = None;
+        // The tasks of an earlier engine are stopping.
+        until(async || {
+            opened = crate::store::RedbStore::open(&path, Arc::clone(&world.clock)).ok();
+            opened.is_some()
+        })
+        .await;
+        let store: Arc<dyn Store> = Arc::new(opened.unwrap());
+        store
+    };
+    let cookies = {
+        let node = node_on(&world, Some(&directory), open().await).await;
+        logged_in(&node, "ops", "u-1").await.cookies
+    };
+    let node = node_on(&world, Some(&directory), open().await).await;
+    let mut ada = Browser::new(&node);
+    ada.cookies = cookies;
+    assert_eq!(ada.status("ops").await, StatusCode::OK);
+    directory.change("u-1", |user| user.groups = vec![]);
+    world.clock.advance(INTERVAL);
+    refresh(&node).await;
+    until(async || ada.status("ops").await == StatusCode::FORBIDDEN).await;
+    let answer = notify(&node, &json!({ "sub": "u-1", "jti": "j-1" })).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    until(async || ada.status("ops").await == StatusCode::FOUND).await;
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
 async fn get_identity_names_the_account() {
     let (world, directory) = (World::new(), Directory::new());
     let node = node(&world, &directory).await;
@@ -525,4 +636,187 @@ async fn get_identity_names_the_account() {
     let after = identity().await;
     assert_eq!((&after["id"], &after["name"]), (&json!("u-1"), &json!("Ada King")));
     assert_eq!((&after["groups"], &after["iat"]), (&json!([]), &before["iat"]));
+}
+
+const LOGOUT: &str = "https://login.example/cdn-cgi/access/backchannel-logout";
+
+/// What a provider posts, as no browser does.
+async fn notify(node: &Access, notice: &Value) -> Response<String> {
+    let notice = notice.to_string();
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("logout_token", &notice)
+        .finish();
+    Browser::new(node).ask(Method::POST, LOGOUT, &form).await
+}
+
+#[tokio::test]
+async fn who_is_signed_out_at_the_provider_loses_access_on_all_nodes_open_responses_included() {
+    let (world, directory) = (World::new(), Directory::new());
+    let (first, second) = (node(&world, &directory).await, node(&world, &directory).await);
+    let mut ada = logged_in(&first, "open", "u-1").await;
+    let mut elsewhere = logged_in(&first, "open", "u-1").await;
+    let mut bob = logged_in(&first, "open", "u-2").await;
+    let mut there = ada.at(&second);
+    assert_eq!(there.status("open").await, StatusCode::OK);
+    let here_open = OpenResponse::begin(&first, &ada, "open").await;
+    let there_open = OpenResponse::begin(&second, &ada, "open").await;
+    // One session at the provider: the login on another device stays.
+    let answer = notify(&second, &json!({ "sub": "u-1", "sid": "s-1", "jti": "j-1" })).await;
+    assert_eq!((answer.status(), answer.body().as_str()), (StatusCode::OK, ""));
+    assert!(answer.headers()["cache-control"].to_str().unwrap().contains("no-store"));
+    assert!(!answer.headers().contains_key("set-cookie"));
+    until(async || ada.status("open").await == StatusCode::FOUND).await;
+    until(async || there.status("open").await == StatusCode::FOUND).await;
+    here_open.closed().await;
+    there_open.closed().await;
+    assert_eq!(elsewhere.status("open").await, StatusCode::OK);
+    // By the session alone, or by the user alone.
+    let mut third = logged_in(&first, "open", "u-1").await;
+    let answer = notify(&first, &json!({ "sid": "s-4", "jti": "j-2" })).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(third.status("open").await, StatusCode::FOUND);
+    assert_eq!(elsewhere.status("open").await, StatusCode::OK);
+    let answer = notify(&first, &json!({ "sub": "u-1", "jti": "j-3" })).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(elsewhere.status("open").await, StatusCode::FOUND);
+    assert_eq!(bob.status("open").await, StatusCode::OK);
+    // One of which nothing is left, is a logout as well.
+    let answer = notify(&first, &json!({ "sub": "u-1", "jti": "j-4" })).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_logout_notice_is_accepted_once_on_all_nodes() {
+    let (world, directory) = (World::new(), Directory::new());
+    let (first, second) = (node(&world, &directory).await, node(&world, &directory).await);
+    let notice = json!({ "sub": "u-1", "jti": "j-1" });
+    assert_eq!(notify(&first, &notice).await.status(), StatusCode::OK);
+    let mut ada = logged_in(&first, "open", "u-1").await;
+    for node in [&first, &second] {
+        let answer = notify(node, &notice).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        let error: Value = serde_json::from_str(answer.body()).unwrap();
+        assert_eq!(error["error"], "invalid_request");
+        assert!(answer.headers()["cache-control"].to_str().unwrap().contains("no-store"));
+    }
+    assert_eq!(ada.status("open").await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_no_logout_notice_ends_nothing_and_leaves_no_record() {
+    let (world, directory) = (World::new(), Directory::new());
+    let node = node(&world, &directory).await;
+    let mut ada = logged_in(&node, "open", "u-1").await;
+    let mut stranger = Browser::new(&node);
+    for (method, body, status) in [
+        (Method::POST, String::new(), StatusCode::BAD_REQUEST),
+        (Method::POST, "logout_token=".to_owned(), StatusCode::BAD_REQUEST),
+        (Method::POST, "logout_token=x.y.z".to_owned(), StatusCode::BAD_REQUEST),
+        (Method::POST, "logout_token={\"sub\":\"u-1\"}".to_owned(), StatusCode::BAD_REQUEST),
+        (Method::POST, "logout_token=a&logout_token=b".to_owned(), StatusCode::BAD_REQUEST),
+        (
+            Method::POST,
+            format!("logout_token={}", "x".repeat(17_000)),
+            StatusCode::PAYLOAD_TOO_LARGE,
+        ),
+        (Method::GET, String::new(), StatusCode::METHOD_NOT_ALLOWED),
+    ] {
+        let answer = stranger.ask(method, LOGOUT, &body).await;
+        assert_eq!(answer.status(), status, "{body:.40}");
+    }
+    assert_eq!(ada.status("open").await, StatusCode::OK);
+    // An application's host has no such endpoint.
+    let url = LOGOUT.replace("login.example", "open.example");
+    let answer = stranger.ask(Method::POST, &url, "logout_token=x").await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_session_here_and_then_goes_to_the_provider() {
+    for host in [TEAM, "open.example"] {
+        let (world, directory) = (World::new(), Directory::new());
+        let node = node(&world, &directory).await;
+        let url = format!("https://{host}/cdn-cgi/access/logout");
+        // Unless the provider is configured so, it is not asked.
+        let mut ada = logged_in(&node, "open", "u-1").await;
+        assert_eq!(ada.get(&url).await.status(), StatusCode::OK);
+        *directory.signs_out.lock().unwrap() = true;
+        let mut ada = logged_in(&node, "open", "u-1").await;
+        let before = ada.cookies.clone();
+        let answer = ada.get(&format!("{url}?returnTo=https%3A%2F%2Fevil.example%2F")).await;
+        assert_eq!(answer.status(), StatusCode::FOUND);
+        let back = "https%3A%2F%2Flogin.example%2Fcdn-cgi%2Faccess%2Fsigned-out";
+        assert_eq!(
+            location(&answer),
+            format!(
+                "https://idp.example/logout?id_token_hint=id+of+s-2&post_logout_redirect_uri={back}"
+            )
+        );
+        assert!(answer.headers().contains_key("set-cookie"));
+        // Whatever the provider does, the session has ended.
+        let mut again = Browser::new(&node);
+        again.cookies = before;
+        assert_eq!(again.status("open").await, StatusCode::FOUND);
+        // And without a session, there is nothing to log out of at the provider.
+        assert_eq!(again.get(&url).await.status(), StatusCode::OK);
+    }
+    let (world, directory) = (World::new(), Directory::new());
+    let node = node(&world, &directory).await;
+    let page = Browser::new(&node).get("https://login.example/cdn-cgi/access/signed-out").await;
+    assert_eq!(page.status(), StatusCode::OK);
+    assert!(page.body().contains("logged out") && !page.headers().contains_key("set-cookie"));
+}
+
+#[tokio::test]
+async fn refresh_identity_is_a_new_login_by_the_same_method() {
+    let (world, directory) = (World::new(), Directory::new());
+    let node = node(&world, &directory).await;
+    let mut ada = logged_in(&node, "open", "u-1").await;
+    let first = ada.session();
+    directory.change("u-1", |user| user.groups = vec!["Dev"]);
+    let refresh = "https://login.example/cdn-cgi/access/refresh-identity";
+    let answer = ada.open_at(refresh, TEAM, ("corp", "u-1")).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(answer.body().contains("Your identity is up to date"), "{}", answer.body());
+    assert_ne!(ada.session(), first);
+    assert_eq!(directory.logins.load(Ordering::SeqCst), 2);
+    // The applications follow without another login, by the new groups.
+    assert_eq!(ada.open("open", "corp", "u-1").await.status(), StatusCode::OK);
+    assert_eq!(ada.open("ops", "corp", "u-1").await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(directory.logins.load(Ordering::SeqCst), 2);
+    // From an application's host, the page leads back there.
+    let answer = ada.get("https://ops.example/cdn-cgi/access/refresh-identity").await;
+    directory.change("u-1", |user| user.groups = vec!["Ops"]);
+    let answer = ada.open_at(&location(&answer), TEAM, ("corp", "u-1")).await;
+    assert!(answer.body().contains("href=\"https://ops.example/\""), "{}", answer.body());
+    assert_eq!(ada.open("ops", "corp", "u-1").await.status(), StatusCode::OK);
+    // A link to another site leads nowhere.
+    let url = format!("{refresh}?success=true&returnTo=https%3A%2F%2Fevil.example%2F");
+    let answer = ada.get(&url).await;
+    assert!(!answer.body().contains("evil"), "{}", answer.body());
+}
+
+#[tokio::test]
+async fn refresh_identity_begins_nothing_without_a_session_or_for_a_prefetch() {
+    let (world, directory) = (World::new(), Directory::new());
+    let node = node(&world, &directory).await;
+    let refresh = "https://login.example/cdn-cgi/access/refresh-identity";
+    let stranger = Browser::new(&node).get(refresh).await;
+    assert_eq!(stranger.status(), StatusCode::NOT_FOUND, "which application is unknown");
+    let ada = logged_in(&node, "open", "u-1").await;
+    let cookie = &ada.cookies[&(TEAM.to_owned(), "CF_Authorization".to_owned())];
+    for (name, value) in [("sec-purpose", "prefetch"), ("sec-fetch-dest", "image")] {
+        let request = Request::get("/cdn-cgi/access/refresh-identity")
+            .header("host", TEAM)
+            .header("cookie", format!("CF_Authorization={cookie}"))
+            .header(name, value)
+            .body(Full::<Bytes>::default())
+            .unwrap();
+        let inner = service_fn(|_: Request<Full<Bytes>>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let service = ServiceBuilder::new().layer(AccessLayer::new(node.clone())).service(inner);
+        assert_eq!(service.oneshot(request).await.unwrap().status(), StatusCode::FORBIDDEN);
+    }
+    assert!(directory.pending.lock().unwrap().is_empty());
 }

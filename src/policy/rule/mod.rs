@@ -8,11 +8,10 @@ pub(super) mod wire;
 
 use ipnet::IpNet;
 
-pub(super) use self::selector::Attribute;
 pub use self::selector::Selector;
 #[cfg(feature = "config")]
 pub(crate) use self::selector::SelectorValue;
-pub(crate) use self::selector::{Reference, Test, TextTest};
+pub(crate) use self::selector::{Attribute, Reference, Test, TextTest};
 pub use self::values::{Evaluator, RiskLevels};
 pub(super) use self::values::{Network, parse_network};
 use self::wire::{

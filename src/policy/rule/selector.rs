@@ -106,6 +106,16 @@ impl Selector {
         self.fact().is_some_and(Fact::is_about_person)
     }
 
+    /// Returns the keys under which the selector may be written.
+    #[cfg(feature = "config")]
+    pub(crate) fn keys(self) -> [&'static str; 2] {
+        match self {
+            Self::AzureGroup => [self.key(), "azure_ad"],
+            Self::GithubOrganization => [self.key(), "github_organization"],
+            _ => [self.key(); 2],
+        }
+    }
+
     /// Returns the selector of a key, as Cloudflare's API or its Terraform provider (version 5) writes
     /// it.
     #[must_use]

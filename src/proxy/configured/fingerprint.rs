@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aws_lc_rs::digest;
 
-use crate::config::{AdminToken, Config, MailConfig, Role};
+use crate::config::{AdminToken, Config, Role};
 
 /// Identifies a state of a configuration.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -48,10 +48,11 @@ impl Fingerprint {
 
 /// Returns the files that a configuration names. Add new keys that name files here.
 fn named_files(config: &Config) -> impl Iterator<Item = &Path> {
-    let password = match &config.access.role {
-        Role::Issuing { mail: MailConfig::Smtp(smtp), .. } => smtp.password_file.as_deref(),
-        _ => None,
+    let mail = match &config.access.role {
+        Role::Issuing { mail, mail_template, .. } => Some((mail, mail_template)),
+        Role::Verifying { .. } => None,
     };
+    let mail = mail.into_iter().flat_map(|(mail, template)| mail.files().chain(template.files()));
     let token = config.admin.as_ref().and_then(|admin| match &admin.token {
         AdminToken::File(path) => Some(path.as_path()),
         AdminToken::Value(_) => None,
@@ -59,5 +60,5 @@ fn named_files(config: &Config) -> impl Iterator<Item = &Path> {
     let countries = config.access.facts.geoip_database.as_deref();
     let authorities =
         config.ingress.iter().filter_map(|rule| rule.origin_request.ca_pool.as_deref());
-    password.into_iter().chain(token).chain(countries).chain(authorities)
+    mail.chain(token).chain(countries).chain(authorities)
 }

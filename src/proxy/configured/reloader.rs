@@ -22,6 +22,10 @@ use super::setup_error::ProxySetupError;
 /// that it names. Either everything takes effect or nothing does; the result is logged. An unchanged file
 /// changes nothing. Cheap to clone; clones share all state.
 ///
+/// At the start and after each change, the connection to the mail server is tested in the background; a
+/// failure is logged and part of [`Access::mail_status`](crate::Access::mail_status). It does not keep the
+/// proxy from starting.
+///
 /// Some settings only apply when the program starts: the listening addresses, `state`, `limits`,
 /// `issuer.key_refresh`, and who issues the tokens. See [`ReloadReport::after_restart`].
 ///
@@ -90,13 +94,15 @@ impl Reloader {
     ) -> Result<Self, ProxySetupError> {
         // First, so that a later reload finds changes that happen meanwhile.
         let present = Fingerprint::new(&config);
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             file: file.into(),
             environment,
             proxy: AccessProxy::new(&config).await?,
             present: Mutex::new(present),
             failure: ArcSwapOption::empty(),
-        })))
+        };
+        inner.check_mail();
+        Ok(Self(Arc::new(inner)))
     }
 
     /// Returns the proxy.
@@ -204,6 +210,7 @@ impl Inner {
             }
             return;
         }
+        self.check_mail();
         let config = self.proxy.config();
         let access = &config.access;
         audit::record(&Event::new(EventKind::ConfigurationReplaced {
@@ -218,6 +225,13 @@ impl Inner {
         for setting in &reloaded.after_restart {
             tracing::warn!(setting, "setting changed; it takes effect after a restart");
         }
+    }
+
+    /// Tests the connection to the mail server in the background: see [`Access::check_mail`].
+    ///
+    /// [`Access::check_mail`]: crate::Access::check_mail
+    fn check_mail(&self) {
+        tokio::spawn(self.proxy.access().check_mail());
     }
 
     fn failed(&self, error: &Arc<ReloadError>) {

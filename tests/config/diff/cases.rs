@@ -571,6 +571,32 @@ fn whom_to_believe_is_said_and_not_compared() {
         let report = diff(&deployment(&theirs), &deployment(&issuer(&format!(", {setting}"))), NOW);
         assert!(report.to_string().contains("`access.issuer` differs"), "{setting}: {report}");
     }
+    let github = |more: &str| {
+        let config = format!("{{ client_id: a, client_secret_file: /run/s{more} }}");
+        let provider = format!("{{ name: GitHub, type: github, config: {config} }}");
+        file(
+            &format!(
+                "mail: console\n  identity_providers: [ {{ name: PIN, type: onetimepin }}, {provider} ]"
+            ),
+            "",
+        )
+    };
+    for (old, new) in [
+        (&ours, &github("")),
+        (&github(""), &ours),
+        (&github(""), &github(", base_url: 'https://github.example.com'")),
+        (&github(""), &github("").replace("client_id: a", "client_id: b")),
+        (&github(""), &github("").replace("{ name: PIN, type: onetimepin }, ", "")),
+    ] {
+        let report = diff(&deployment(old), &deployment(new), NOW).to_string();
+        assert!(
+            report.contains("`access.identity_providers` or `access.one_time_pin` differs"),
+            "{report}"
+        );
+    }
+    // Whom users have to believe has not changed.
+    let renamed = github("").replace("GitHub", "Git").replace("/run/s", "/run/t");
+    assert!(diff(&deployment(&github("")), &deployment(&renamed), NOW).is_empty());
     // What is written out and is the default anyway is no difference.
     let written_out = issuer(", algorithms: [ RS256 ], get_identity: false");
     assert!(diff(&deployment(&theirs), &deployment(&written_out), NOW).is_empty());

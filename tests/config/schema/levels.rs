@@ -188,6 +188,21 @@ fn levels() -> Vec<Level> {
             access("mail", json!({ "console": {} })),
         ),
         level("access.mail.smtp", "/access/mail/smtp", access("mail", json!({ "smtp": smtp }))),
+        level(
+            "access.mail.maildir",
+            "/access/mail/maildir",
+            access("mail", json!({ "maildir": { "path": "/p" } })),
+        ),
+        level(
+            "access.mail.webhook",
+            "/access/mail/webhook",
+            access("mail", json!({ "webhook": { "url": "https://mail.example.com/" } })),
+        ),
+        level(
+            "access.mail.template",
+            "/access/mail/template",
+            access("mail", json!({ "console": {}, "template": {} })),
+        ),
         level("rule", "/access/groups/0/include/0", rule(json!({}))),
     ]
 }
@@ -304,7 +319,7 @@ impl Level {
         merge(level, beside);
         if self.name == "ingress" && key != "service" && key != "originRequest" {
             file["ingress"].as_array_mut().unwrap().push(json!({ "service": "http_status:404" }));
-        } else if self.name == "access.mail" && key == "smtp" {
+        } else if self.name == "access.mail" && !["console", "template"].contains(&key) {
             level.as_object_mut().unwrap().remove("console");
         }
         file

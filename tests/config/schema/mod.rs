@@ -36,7 +36,8 @@ fn read(text: &str) -> Result<Config, String> {
     let environment = Environment::empty()
         .with("ADMIN_TOKEN", secret)
         .with("SMTP_PASSWORD", secret)
-        .with("ID_SECRET", secret);
+        .with("ID_SECRET", secret)
+        .with("MAIL_TOKEN", secret);
     Config::parse_with(text, "f", &environment).map_err(|errors| errors.to_string())
 }
 

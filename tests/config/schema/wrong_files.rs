@@ -176,6 +176,7 @@ fn wrong_files_are_refused_by_both() {
 fn contradictions_are_refused_by_both() {
     let schema = Schema::new();
     let smtp = "host: mail.example.com, from: access@example.com";
+    let webhook = "webhook: { url: 'https://mail.example.com/' }";
     let redis = "url: 'redis://127.0.0.1', secret_file: /s";
     let token = "token_file: /run/secrets/admin-token";
     let methods = "allowed_methods: [ GET ]";
@@ -200,6 +201,44 @@ fn contradictions_are_refused_by_both() {
             String::new(),
             false,
         ),
+        (format!("mail: {{ smtp: {{ {smtp}, ca_file: /p }} }}"), String::new(), true),
+        (
+            format!(
+                "mail: {{ smtp: {{ {smtp}, ca_file: /p, tls: none, dangerous_plaintext: true }} }}"
+            ),
+            String::new(),
+            false,
+        ),
+        ("mail: { maildir: { path: /p }, template: {} }".into(), String::new(), true),
+        ("mail: { maildir: { path: /p }, console: {} }".into(), String::new(), false),
+        (format!("mail: {{ maildir: {{ path: /p }}, smtp: {{ {smtp} }} }}"), String::new(), false),
+        ("mail: { template: {} }".into(), String::new(), false),
+        (format!("mail: {{ {webhook} }}"), String::new(), true),
+        (format!("mail: {{ {webhook}, maildir: {{ path: /p }} }}"), String::new(), false),
+        (
+            format!("mail: {{ {} }}", webhook.replace(" }", ", token_file: /p }")),
+            String::new(),
+            true,
+        ),
+        (
+            format!(
+                "mail: {{ {} }}",
+                webhook.replace(" }", ", token_file: /p, token: '${SMTP_PASSWORD}' }")
+            ),
+            String::new(),
+            false,
+        ),
+        (
+            "mail: { console: {}, template: { text: '{{code}}', html_file: /p } }".into(),
+            String::new(),
+            true,
+        ),
+        (
+            "mail: { console: {}, template: { text: '{{code}}', text_file: /p } }".into(),
+            String::new(),
+            false,
+        ),
+        ("mail: { console: {}, template: { html: 'none' } }".into(), String::new(), false),
         ("mail: { console: ~ }".into(), String::new(), true),
         ("mail: {}".into(), String::new(), false),
         ("mail: email".into(), String::new(), false),

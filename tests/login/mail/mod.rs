@@ -1,8 +1,10 @@
 //! Mail that leaves the login, with real mail servers (aiosmtpd), mailboxes and services.
 
 mod delivery;
+mod maildir;
 mod server;
 mod smtp;
+mod webhook;
 
 use std::time::Duration;
 

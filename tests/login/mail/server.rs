@@ -42,7 +42,7 @@ pub(super) struct Arrived {
 pub(super) struct MailServer {
     pub(super) port: u16,
     arrived: Arc<Mutex<Vec<Arrived>>>,
-    _process: Child,
+    process: Child,
 }
 
 impl MailServer {
@@ -66,12 +66,17 @@ impl MailServer {
                 inbox.lock().unwrap().push(serde_json::from_str(&line).unwrap());
             }
         });
-        Self { port: port.parse().unwrap(), arrived, _process: process }
+        Self { port: port.parse().unwrap(), arrived, process }
     }
 
     /// One that does this with the recipients of the first mails.
     pub(super) async fn that(acts: &[&'static str]) -> Self {
         Self::start(&Settings { acts: acts.to_vec(), ..Settings::default() }).await
+    }
+
+    /// Ends it, and closes its port.
+    pub(super) async fn stop(mut self) {
+        self.process.kill().await.unwrap();
     }
 
     pub(super) fn all(&self) -> Vec<Arrived> {

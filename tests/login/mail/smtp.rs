@@ -173,7 +173,7 @@ async fn a_kept_connection_that_the_server_closed_is_replaced() {
     let mailer = mailer(port);
     mailer.deliver(mail()).await.unwrap();
     first.wait_for(1).await;
-    drop(first);
+    first.stop().await;
     let down = refused(&mailer).await;
     assert!(!down.is_permanent() && !down.is_delayed(), "{down}");
     let second = MailServer::start(&Settings { port, ..Settings::default() }).await;

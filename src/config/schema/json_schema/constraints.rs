@@ -51,15 +51,27 @@ pub(super) fn constraints(level: &str) -> Option<Vec<Value>> {
         "access.policies[]" => vec![json!({ "properties": { "include": { "minItems": 1 } } })],
         "access.mail" => vec![one_of(&[
             // `console` alone, without a value, counts.
-            vec![json!({ "required": ["console"] }), not(&written("smtp"))],
-            vec![written("smtp"), not(&json!({ "required": ["console"] }))],
+            vec![json!({ "required": ["console"] })],
+            vec![written("smtp")],
+            vec![written("maildir")],
+            vec![written("webhook")],
         ])],
+        "access.mail.webhook" => {
+            vec![json!({ "not": { "allOf": [written("token"), written("token_file")] } })]
+        }
+        "access.mail.template" => ["text", "html"].map(|part| {
+            json!({ "not": { "allOf": [written(part), written(&format!("{part}_file"))] } })
+        }).to_vec(),
         "access.mail.smtp" => vec![
             json!({ "not": { "allOf": [written("password"), written("password_file")] } }),
             json!({
                 "if": written("username"),
                 "then": any_of(&["password", "password_file"]),
                 "else": not(&any_of(&["password", "password_file"])),
+            }),
+            json!({
+                "if": { "required": ["tls"], "properties": { "tls": { "const": "none" } } },
+                "then": not(&written("ca_file")),
             }),
         ],
         "access.facts.certificate_headers" => {

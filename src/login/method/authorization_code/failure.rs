@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::StatusCode;
 
+use super::quoted::quoted;
 use super::{AuthorizationCode, Callback, TokenError};
 use crate::login::{EndpointRequest, Flow, Login};
 use crate::pages::{Page, Problem};
@@ -110,16 +111,6 @@ impl Failure {
     }
 }
 
-/// Texts of others, for a log line: short, and escaped.
-pub(super) fn quoted(error: &str, description: &str) -> String {
-    let short = |text: &str| text.chars().take(MAX_QUOTED).collect::<String>();
-    if description.is_empty() {
-        format!("{:?}", short(error))
-    } else {
-        format!("{:?} ({:?})", short(error), short(description))
-    }
-}
-
 impl AuthorizationCode {
     /// Logs a failure, and returns its page with a link that starts the login again.
     pub(in crate::login::method) fn failed(
@@ -217,9 +208,6 @@ impl Kind {
         }
     }
 }
-
-/// In characters.
-const MAX_QUOTED: usize = 200;
 
 #[cfg(test)]
 mod tests {

@@ -18,21 +18,25 @@
 //! the store, for every node. A reloaded callback leads to the application if the browser has a session
 //! by this method.
 
+mod authentication;
 mod callback;
 mod client;
 mod failure;
 mod keys;
+mod parameters;
 mod pending;
+mod quoted;
 mod spent;
 mod tokens;
 
 use http::Method;
 
-pub(super) use self::callback::{Callback, Returned};
-pub use self::client::ClientAuthentication;
+pub use self::authentication::ClientAuthentication;
+pub(super) use self::callback::Returned;
 pub(super) use self::client::{Client, Grant};
 pub(super) use self::failure::Failure;
 pub(super) use self::keys::AuthorizationKeys;
+pub(super) use self::parameters::Callback;
 pub(super) use self::pending::{Begun, Pending};
 use self::spent::SpentLogins;
 pub(super) use self::tokens::{TokenError, Tokens};

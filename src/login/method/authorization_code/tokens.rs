@@ -5,8 +5,8 @@ use std::fmt;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::client::ClientAuthentication;
-use super::failure::quoted;
+use super::authentication::ClientAuthentication;
+use super::quoted::quoted;
 use crate::secret::SecretText;
 
 /// Tokens of a provider.

@@ -42,7 +42,7 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::identity::Attributes;
-use crate::login::sign_in::Purpose;
+use crate::login::purpose::Purpose;
 use crate::login::{EndpointRequest, Login};
 use crate::secret::SecretText;
 use crate::session::ProviderAccount;

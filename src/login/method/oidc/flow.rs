@@ -13,7 +13,7 @@ use crate::login::method::authorization_code::{
     Begun, Callback, Failure, Grant, Pending, Returned, TokenError, Tokens, redirect_uri,
 };
 use crate::login::method::{Authenticated, Finished, Step};
-use crate::login::sign_in::Purpose;
+use crate::login::purpose::Purpose;
 use crate::login::{EndpointRequest, Login, Refusal};
 use crate::session::ProviderAccount;
 use crate::util::response::{ResponseBytes, redirect};

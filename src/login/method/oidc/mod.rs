@@ -20,6 +20,8 @@ mod presets;
 mod profile;
 mod refresh;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod userinfo;
 
 use std::sync::Arc;
@@ -36,7 +38,7 @@ use super::{
     StepFuture,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::login::sign_in::Purpose;
+use crate::login::purpose::Purpose;
 use crate::login::{EndpointRequest, Login};
 use crate::session::ProviderAccount;
 use crate::util::fetch::Fetch;
@@ -60,8 +62,15 @@ impl OidcMethod {
         settings: OpenIdProvider,
         context: &MethodContext<'_>,
     ) -> Result<Self, BuildError> {
-        let authorities = settings.authorities.clone();
-        let client: Arc<dyn Fetch> = Arc::new(HttpClient::new(settings.time_limit, authorities)?);
+        let client = HttpClient::new(settings.time_limit, settings.authorities.clone())?;
+        Self::with_client(settings, context, Arc::new(client))
+    }
+
+    fn with_client(
+        settings: OpenIdProvider,
+        context: &MethodContext<'_>,
+        client: Arc<dyn Fetch>,
+    ) -> Result<Self, BuildError> {
         Ok(Self {
             code: AuthorizationCode::new(&settings.id, settings.display_name()),
             discovery: Discovery::new(&settings, Arc::clone(&client))?,
@@ -125,8 +134,8 @@ impl LoginMethod for OidcMethod {
         self.end_session_url(account, back)
     }
 
-    fn logout_notice<'a>(&'a self, token: &'a str, now: Timestamp) -> NoticeFuture<'a> {
-        Box::pin(self.verified_logout_token(token, now))
+    fn logout_notice<'a>(&'a self, notice: &'a str, now: Timestamp) -> NoticeFuture<'a> {
+        Box::pin(self.verified_logout_token(notice, now))
     }
 }
 

@@ -94,9 +94,11 @@ pub(super) fn read(
     let sources: Vec<&ClaimSet> = std::iter::once(token).chain(userinfo).collect();
     let email = email(settings, &sources)?;
     let claim = |name: &str| sources.iter().find_map(|source| source.get(name));
-    let kept = settings.claims.iter().filter(|name| !has_overage(token, name));
+    let names = settings.claims.iter().map(|name| &**name);
+    let names = names.chain(settings.preset.groups.map(|_| GROUPS));
+    let kept = names.filter(|name| !has_overage(token, name));
     let kept: serde_json::Map<String, Value> =
-        kept.filter_map(|name| Some((name.to_string(), claim(name)?.clone()))).collect();
+        kept.filter_map(|name| Some((name.to_owned(), claim(name)?.clone()))).collect();
     let attributes = Attributes {
         authentication_methods: list(token.get("amr")),
         authentication_contexts: contexts(token),

@@ -167,7 +167,8 @@ impl OpenIdProvider {
         client_secret: SecretText,
     ) -> Result<Self, OpenIdProviderError> {
         let domain = domain.parse::<EmailDomain>();
-        let domain = domain.map_err(|error| OpenIdProviderError::new("apps_domain", error))?;
+        let domain =
+            domain.map_err(|error| OpenIdProviderError::new("apps_domain", error.to_string()))?;
         let client = (client_id.into(), client_secret);
         let google =
             Self::of(&presets::GOOGLE_WORKSPACE, id, "https://accounts.google.com", client)?;
@@ -340,8 +341,8 @@ impl OpenIdProvider {
         self
     }
 
-    /// Sets the names of the claims that `oidc` rules can compare, and that `get-identity` returns. At
-    /// most 64.
+    /// Sets the names of the claims that `oidc` rules can compare, and that `get-identity` returns, in
+    /// addition to `groups`. At most 64.
     #[must_use]
     pub fn claims<S: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.claims = names.into_iter().take(MAX_CLAIMS).map(Into::into).collect();
@@ -554,8 +555,8 @@ pub struct OpenIdProviderError {
 }
 
 impl OpenIdProviderError {
-    fn new(setting: &'static str, reason: impl ToString) -> Self {
-        Self { setting, reason: reason.to_string() }
+    fn new(setting: &'static str, reason: impl Into<String>) -> Self {
+        Self { setting, reason: reason.into() }
     }
 
     /// Returns the name of the setting, as in Cloudflare's objects where they have it: `issuer`,
@@ -573,7 +574,7 @@ impl OpenIdProviderError {
 }
 
 fn trusted(setting: &'static str, url: &str) -> Result<Url, OpenIdProviderError> {
-    trusted_url::parse(url).map_err(|error| OpenIdProviderError::new(setting, error))
+    trusted_url::parse(url).map_err(|error| OpenIdProviderError::new(setting, error.to_string()))
 }
 
 /// Checks a part of an issuer's path.

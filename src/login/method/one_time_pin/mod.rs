@@ -39,7 +39,7 @@ use crate::application::CompiledApplication;
 use crate::identity::Attributes;
 use crate::login::limits::Counters;
 use crate::login::mail::Mailer;
-use crate::login::sign_in::Purpose;
+use crate::login::purpose::Purpose;
 use crate::login::{EndpointRequest, Login, Refusal};
 use crate::util::response::ResponseBytes;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::pressure::{GuessBudget, MAX_DIGITS};
 use crate::identity::Attributes;
-use crate::login::method::MethodInfo;
+use crate::login::method::info::MethodInfo;
 
 /// Settings of the login by one-time PIN: length, lifetime and attempts of a code, limits on requests
 /// and guesses, and the id of the login method.

@@ -131,7 +131,7 @@ impl SamlMethod {
         if status != SUCCESS {
             return Err(Failure::Status(status.chars().take(MAX_STATUS).collect()));
         }
-        let issuer = &self.settings.issuer;
+        let issuer = &self.settings.peer.issuer;
         let from_other = || Failure::Issuer { expected: issuer.clone() };
         // Not signed if only the assertion is. The assertion has its own.
         if document.response_issuer.as_ref().is_some_and(|it| it.trim() != &**issuer) {
@@ -158,7 +158,7 @@ impl SamlMethod {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<bool, Refusal> {
-        let name = sha256(format!("{}\n{id}", self.settings.issuer).as_bytes());
+        let name = sha256(format!("{}\n{id}", self.settings.peer.issuer).as_bytes());
         // The login that it answers ends in time as well, so the record need not live for years.
         let lifetime = until.since(now).clamp(2 * LIFETIME, MAX_RECORD_LIFETIME);
         let key = format!("saml-used/{}", to_hex(&name));

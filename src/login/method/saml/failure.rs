@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::SamlMethod;
-use super::document::Misshapen;
+use super::element::Misshapen;
 use super::peer::PeerError;
 use super::user::NoAddress;
 use crate::login::{EndpointRequest, Flow, Login};

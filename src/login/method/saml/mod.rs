@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | a login begins: a cookie, and a redirect to the provider | [`pending`], [`peer`] |
 //! | the provider's answer, posted by the browser | [`answer`] |
-//! | its form, before its signature is looked at | [`document`], [`signature`] |
+//! | its form, before its signature is looked at | [`document`], [`signature`], [`element`] |
 //! | its signature, issuer, audience, recipient, times and request | [`peer`] |
 //! | its use, once | [`answer`] |
 //! | the user | [`user`] |
@@ -16,6 +16,7 @@
 mod answer;
 mod certificate;
 mod document;
+mod element;
 mod failure;
 mod peer;
 mod pending;
@@ -32,8 +33,8 @@ pub(super) use self::pending::SamlKeys;
 pub use self::settings::{SamlProvider, SamlProviderError};
 use super::{CrossSiteForm, EndpointCall, LoginMethod, MethodEndpoint, Step, StepFuture};
 use crate::login::form::Fields;
+use crate::login::purpose::Purpose;
 use crate::login::redirect::OWN_PREFIX;
-use crate::login::sign_in::Purpose;
 use crate::login::{EndpointRequest, Login};
 use crate::util::response::{ResponseBytes, redirect, with_cookie, xml};
 
@@ -46,7 +47,7 @@ pub(super) struct SamlMethod {
 
 impl SamlMethod {
     fn new(settings: SamlProvider) -> Result<Self, PeerError> {
-        Ok(Self { peer: Peer::new(&settings)?, settings })
+        Ok(Self { peer: Peer::new(&settings.peer)?, settings })
     }
 }
 
@@ -152,5 +153,5 @@ const SAML_RESPONSE: &str = "SAMLResponse";
 const RELAY_STATE: &str = "RelayState";
 /// The fields of other forms for the same endpoint.
 const OTHERS: &[&str] = &["nonce", "code", "state"];
-/// A form with a document of the [longest](document::MAX_BYTES) kind.
+/// A form with a document of the [longest](element::MAX_BYTES) kind.
 const MAX_FORM_BYTES: usize = 288 * 1024;

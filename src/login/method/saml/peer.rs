@@ -17,10 +17,32 @@ use saml_rs::{
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use url::Url;
 
-use super::SamlProvider;
-use super::document::{MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, MAX_VALUE_BYTES};
+use super::element::{MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, MAX_VALUE_BYTES};
 use crate::clock::Timestamp;
+use crate::secret::SecretText;
+
+/// What is configured of a provider, as far as its messages are concerned.
+#[derive(Clone, Debug)]
+pub(super) struct PeerSettings {
+    /// Its entity id.
+    pub(super) issuer: Box<str>,
+    pub(super) sso_target_url: Url,
+    /// In Base64, without the frame of PEM.
+    pub(super) certificates: Vec<String>,
+    pub(super) accepts_signed_response: bool,
+    pub(super) request_key: Option<RequestKey>,
+}
+
+/// The key that signs requests.
+#[derive(Clone, Debug)]
+pub(super) struct RequestKey {
+    /// In PEM.
+    pub(super) key: SecretText,
+    /// In Base64.
+    pub(super) certificate: String,
+}
 
 /// A provider as the library knows it.
 #[derive(Debug)]
@@ -50,7 +72,7 @@ pub(super) struct Expected<'a> {
 }
 
 impl Peer {
-    pub(super) fn new(settings: &SamlProvider) -> Result<Self, PeerError> {
+    pub(super) fn new(settings: &PeerSettings) -> Result<Self, PeerError> {
         let signs = settings.request_key.is_some();
         let metadata = generate_idp_metadata(&IdpMetadataConfig {
             entity_id: settings.issuer.to_string(),

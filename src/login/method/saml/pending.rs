@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::login::meta::hash;
+use crate::login::purpose::Purpose;
 use crate::login::redirect::MAX_SHORT_TARGET_BYTES;
-use crate::login::sign_in::Purpose;
 use crate::login::{EndpointRequest, Flow, Login, Refusal, write_record};
 use crate::random::{self, to_hex};
 use crate::secret::{MasterSecret, Seal, SealError, equal, sha256};

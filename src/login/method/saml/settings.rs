@@ -3,11 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use url::Url;
-
 use super::SamlMethod;
 use super::certificate::{self, CertificateError};
-use super::peer::{Peer, PeerError};
+use super::peer::{Peer, PeerError, PeerSettings, RequestKey};
 use crate::login::method::provider::{BuildError, IdentityProvider, ProviderSettings};
 use crate::login::method::{LoginMethod, MethodContext};
 use crate::secret::SecretText;
@@ -69,23 +67,9 @@ use crate::util::trusted_url::{self, UntrustedUrl};
 pub struct SamlProvider {
     pub(super) id: Box<str>,
     pub(super) name: Box<str>,
-    pub(super) issuer: Box<str>,
-    pub(super) sso_target_url: Url,
-    /// In Base64, without the frame of PEM.
-    pub(super) certificates: Vec<String>,
+    pub(super) peer: PeerSettings,
     pub(super) email_attribute: Option<Box<str>>,
     pub(super) attributes: Vec<Box<str>>,
-    pub(super) accepts_signed_response: bool,
-    pub(super) request_key: Option<RequestKey>,
-}
-
-/// The key that signs requests.
-#[derive(Clone, Debug)]
-pub(super) struct RequestKey {
-    /// In PEM.
-    pub(super) key: SecretText,
-    /// In Base64.
-    pub(super) certificate: String,
 }
 
 impl SamlProvider {
@@ -118,13 +102,15 @@ impl SamlProvider {
         Ok(Self {
             name: id.clone(),
             id,
-            issuer,
-            sso_target_url,
-            certificates,
+            peer: PeerSettings {
+                issuer,
+                sso_target_url,
+                certificates,
+                accepts_signed_response: false,
+                request_key: None,
+            },
             email_attribute: None,
             attributes: Vec::new(),
-            accepts_signed_response: false,
-            request_key: None,
         })
     }
 
@@ -158,7 +144,7 @@ impl SamlProvider {
     /// whatever its assertion has.
     #[must_use]
     pub fn accept_signed_response(mut self) -> Self {
-        self.accepts_signed_response = true;
+        self.peer.accepts_signed_response = true;
         self
     }
 
@@ -176,8 +162,8 @@ impl SamlProvider {
         certificate: &str,
     ) -> Result<Self, SamlProviderError> {
         let certificate = certificate::read_one(certificate).map_err(Cause::OwnCertificate)?;
-        self.request_key = Some(RequestKey { key, certificate });
-        Peer::new(&self).and_then(|peer| peer.try_key()).map_err(Cause::RequestKey)?;
+        self.peer.request_key = Some(RequestKey { key, certificate });
+        Peer::new(&self.peer).and_then(|peer| peer.try_key()).map_err(Cause::RequestKey)?;
         Ok(self)
     }
 }
@@ -210,10 +196,10 @@ impl fmt::Debug for SamlProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SamlProvider")
             .field("id", &self.id)
-            .field("issuer", &self.issuer)
-            .field("sso_target_url", &self.sso_target_url.as_str())
-            .field("certificates", &self.certificates.len())
-            .field("signs_requests", &self.request_key.is_some())
+            .field("issuer", &self.peer.issuer)
+            .field("sso_target_url", &self.peer.sso_target_url.as_str())
+            .field("certificates", &self.peer.certificates.len())
+            .field("signs_requests", &self.peer.request_key.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! What a signature may look like.
 
-use super::document::{Attributes, Misshapen, Namespace};
+use super::element::{Attributes, Misshapen, Namespace};
 
 /// The parts of a signature that were read.
 #[derive(Debug)]

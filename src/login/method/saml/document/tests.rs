@@ -1,4 +1,5 @@
 use super::*;
+use crate::login::method::saml::element::{MAX_ATTRIBUTES, MAX_VALUE_BYTES};
 
 const NAMES: &str = "xmlns:p=\"urn:oasis:names:tc:SAML:2.0:protocol\" \
                      xmlns:a=\"urn:oasis:names:tc:SAML:2.0:assertion\" \

@@ -1,4 +1,4 @@
-//! `mail`: how codes reach users.
+//! `mail.smtp`: a mail server.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,23 +8,13 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::application::CanonicalHost;
+use crate::config::error::NoteKind;
+use crate::config::reader::{NodeRef, Reader};
+use crate::config::schema::{
+    FilePath, Port, Secret, Shape, Time, document, from_serde, from_text, seconds,
+};
 use crate::identity::Email;
 use crate::secret::SecretText;
-
-use super::error::NoteKind;
-use super::reader::{NodeRef, Reader};
-use super::schema::{Port, Read, Secret, Shape, Time, document, from_serde, from_text, seconds};
-use super::tree::Value;
-
-/// How codes reach users.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum MailConfig {
-    /// `console`: prints codes on the output of this program. For trying out only.
-    Console,
-    /// `smtp`: through a mail server.
-    Smtp(SmtpConfig),
-}
 
 /// A mail server.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,6 +34,11 @@ pub struct SmtpConfig {
     pub password_file: Option<PathBuf>,
     /// `password`: from the environment, never in the file itself.
     pub password: Option<SecretText>,
+    /// `ca_file`: authorities for the server's certificate beside the public ones, in PEM. It is read
+    /// when the mailer is built.
+    pub ca_file: Option<PathBuf>,
+    /// `hello_name`: the name by which this machine introduces itself.
+    pub hello_name: Option<String>,
     /// `timeout`: how long the server may take to accept a mail, 1 s to 60 s; 20 s by default.
     pub timeout: Duration,
 }
@@ -73,25 +68,8 @@ impl SmtpTlsConfig {
 }
 
 document! {
-    /// How codes reach users: one of the two.
-    pub(super) struct Mail in "access.mail" {
-        /// Prints codes on the output of the program, for trying out.
-        "console" console: Console { default: "off", example: "{}", }
-        /// Sends codes through a mail server.
-        "smtp" smtp: Smtp {
-            default: "off", example: "{ host: mail.example.com, from: access@example.com }",
-        }
-    }
-}
-
-document! {
-    /// An empty mapping.
-    pub(super) struct Console in "access.mail.console" {}
-}
-
-document! {
     /// The mail server that delivers codes.
-    pub(super) struct Smtp in "access.mail.smtp" {
+    pub(in crate::config) struct Smtp in "access.mail.smtp" {
         /// The host name or IP address of the mail server.
         "host" host: MailHost { required: "", example: "mail.example.com", }
         /// The port of the mail server.
@@ -111,6 +89,13 @@ document! {
         }
         /// The password, from an environment variable: `${NAME}`.
         "password" password: Secret { default: "no login", example: "'${SMTP_PASSWORD}'", }
+        /// Certificate authorities for the server's certificate beside the public ones, in PEM. Read when
+        /// the program starts. Needs `tls: starttls` or `implicit`.
+        "ca_file" ca_file: FilePath { default: "none", example: "/etc/access/mail-ca.pem", }
+        /// The name by which this machine introduces itself to the server: a host name or IP address.
+        "hello_name" hello_name: MailHost {
+            default: "[127.0.0.1]", example: "access.example.com",
+        }
         /// Allows `tls: none` to a server on another machine. Weakens the default: codes can be read on
         /// the way.
         "dangerous_plaintext" dangerous_plaintext: bool { default: "false", example: "true", }
@@ -128,56 +113,7 @@ from_text! {
     Sender: Shape::Text { form: "email address, or name and `<address>`", pattern: Some("@") };
 }
 
-impl Read for MailConfig {
-    type Output = Self;
-
-    fn shape() -> Shape {
-        Shape::AnyOf(vec![Shape::Choice(&["console"]), Mail::shape()])
-    }
-
-    fn read(reader: &mut Reader, place: &NodeRef<'_>) -> Option<Self> {
-        match &place.node.value {
-            Value::Text(text) if text == "console" => Some(console(reader, place)),
-            Value::Mapping(_) => {
-                let mail = Mail::read(reader, place)?;
-                // `console:` without a value counts as well.
-                match (place.node.get("console"), mail.smtp.is_written()) {
-                    (Some(_), false) => Some(console(reader, place)),
-                    (None, true) => {
-                        let smtp = place.get("smtp")?;
-                        build_smtp(reader, &smtp, mail.smtp.value()?).map(Self::Smtp)
-                    }
-                    _ => {
-                        reader.error(
-                            place,
-                            "name one way: `console`, or `smtp: { host: …, from: … }`",
-                        );
-                        None
-                    }
-                }
-            }
-            _ => {
-                reader.error(
-                    place,
-                    "invalid way to send mail; write `console` or `smtp: { host: …, from: … }`",
-                );
-                None
-            }
-        }
-    }
-}
-
-fn console(reader: &mut Reader, place: &NodeRef<'_>) -> MailConfig {
-    reader.note(
-        NoteKind::Weakens,
-        place,
-        "codes are printed on the output of this program: for trying out, not for real users; write \
-         `smtp: { host: …, from: … }`",
-    );
-    MailConfig::Console
-}
-
-fn build_smtp(reader: &mut Reader, place: &NodeRef<'_>, smtp: Smtp) -> Option<SmtpConfig> {
+pub(super) fn build(reader: &mut Reader, place: &NodeRef<'_>, smtp: Smtp) -> Option<SmtpConfig> {
     let (has_password, has_file) = (smtp.password.is_written(), smtp.password_file.is_written());
     if let Some(password) = smtp.password.written().filter(|_| has_file) {
         reader.fixed_error(
@@ -211,6 +147,12 @@ fn build_smtp(reader: &mut Reader, place: &NodeRef<'_>, smtp: Smtp) -> Option<Sm
             );
         }
     }
+    if let Some(ca_file) = smtp.ca_file.written().filter(|_| tls == SmtpTlsConfig::None) {
+        reader.fixed_error(
+            ca_file,
+            "`ca_file` without TLS; write `tls: starttls` or `tls: implicit`",
+        );
+    }
     Some(SmtpConfig {
         host: smtp.host.value()?.0,
         port: smtp.port.value().unwrap_or_else(|| tls.default_port()),
@@ -219,6 +161,8 @@ fn build_smtp(reader: &mut Reader, place: &NodeRef<'_>, smtp: Smtp) -> Option<Sm
         username: smtp.username.value(),
         password_file: smtp.password_file.value(),
         password: smtp.password.value(),
+        ca_file: smtp.ca_file.value(),
+        hello_name: smtp.hello_name.value().map(|name| name.0),
         timeout: smtp.timeout.value().unwrap_or(DEFAULT_TIMEOUT),
     })
 }
@@ -227,7 +171,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The name or the address of a mail server.
 #[derive(Debug)]
-pub(super) struct MailHost(String);
+pub(in crate::config) struct MailHost(String);
 
 impl FromStr for MailHost {
     type Err = &'static str;
@@ -252,7 +196,7 @@ impl MailHost {
 
 /// The sender of a mail.
 #[derive(Debug)]
-pub(super) struct Sender(String);
+pub(in crate::config) struct Sender(pub(super) String);
 
 impl FromStr for Sender {
     type Err = &'static str;
