@@ -12,6 +12,9 @@ use crate::support::sockets::Act;
 
 const LIES: &str = "did not answer as expected";
 
+/// What a provider does instead of responding.
+type Unresponsive = Box<dyn Fn() -> Act + Send>;
+
 #[tokio::test]
 async fn id_tokens_that_are_not_for_this_login_are_refused() {
     let world = World::new().await;
@@ -56,7 +59,7 @@ async fn token_answers_that_are_none_are_refused() {
     let json = |json: Value| move || Act::json(json.to_string());
     let refused = "The login has expired";
     let setup = "is not set up correctly";
-    let cases: Vec<(Box<dyn Fn() -> Act + Send>, StatusCode, &str)> = vec![
+    let cases: Vec<(Unresponsive, StatusCode, &str)> = vec![
         (Box::new(|| Act::Close), StatusCode::BAD_GATEWAY, LIES),
         (Box::new(|| Act::Hang), StatusCode::BAD_GATEWAY, LIES),
         (Box::new(|| Act::Drip), StatusCode::BAD_GATEWAY, LIES),

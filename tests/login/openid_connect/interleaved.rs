@@ -28,7 +28,6 @@ impl Steps {
         self.url = match step {
             0 => begin(&mut self.browser, WIKI, "corp").await.location().to_owned(),
             1 => world.corp.log_in(&self.url, &user(self.name)),
-            2 => self.browser.get(&self.url).await.location().to_owned(),
             _ => self.browser.get(&self.url).await.location().to_owned(),
         };
     }
