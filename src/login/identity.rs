@@ -97,7 +97,7 @@ pub(super) fn identity_object(session: &Session) -> serde_json::Value {
         ("groups", known.groups.as_ref().map(|it| json!(it))),
         // Not Cloudflare's.
         ("organizations", known.organizations.as_ref().map(|it| json!(it))),
-        ("organizations_are_partial", known.organizations_are_partial.then(|| json!(true))),
+        ("organizations_are_partial", known.organizations_are_partial.then_some(json!(true))),
         ("oidc_fields", known.oidc_claims.as_ref().map(|it| json!(it))),
         ("saml_attributes", known.saml_attributes.as_ref().map(|it| json!(it))),
     ];

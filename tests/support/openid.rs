@@ -16,6 +16,7 @@ use super::sockets::{Act, Arrived, Server};
 pub const CLIENT: &str = "our app";
 pub const SECRET: &str = "s+c%ret&=";
 
+type Bend = Box<dyn Fn(Answer) -> Act + Send>;
 /// Bends the claims of an ID token.
 type BentClaims = Box<dyn Fn(&mut Value) + Send>;
 
@@ -40,9 +41,6 @@ struct Shared {
     bends: HashMap<&'static str, Bend>,
     bent_claims: Option<BentClaims>,
 }
-
-type Bend = Box<dyn Fn(Answer) -> Act + Send>;
-type BentClaims = Box<dyn Fn(&mut Value) + Send>;
 
 /// The answer that a provider would give.
 pub struct Answer {

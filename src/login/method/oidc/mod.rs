@@ -22,6 +22,8 @@ mod refresh;
 mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_sessions;
 mod userinfo;
 
 use std::sync::Arc;

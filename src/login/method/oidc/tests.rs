@@ -1,7 +1,5 @@
 //! Asking a provider again, logging out there, and being told of a logout there.
 
-mod sessions;
-
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -18,14 +16,14 @@ use crate::identity::ProviderGroup;
 use crate::login::method::{Authenticated, Refreshed};
 use crate::util::fetch::{FetchFuture, HttpError, Reply, Request};
 
-const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
-const ISSUER: &str = "https://idp.example";
+pub(super) const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
+pub(super) const ISSUER: &str = "https://idp.example";
 
 /// A provider without a network.
-struct Double {
+pub(super) struct Double {
     key: EcdsaKeyPair,
     /// The answer of the token endpoint.
-    tokens: Mutex<Option<(u16, Value)>>,
+    pub(super) tokens: Mutex<Option<(u16, Value)>>,
     userinfo: Mutex<Option<Value>>,
     asked: Mutex<Vec<(String, String)>>,
 }
@@ -37,7 +35,7 @@ impl fmt::Debug for Double {
 }
 
 impl Double {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
             tokens: Mutex::default(),
@@ -46,7 +44,7 @@ impl Double {
         })
     }
 
-    fn sign(&self, typ: &str, claims: &Value) -> String {
+    pub(super) fn sign(&self, typ: &str, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = json!({"alg": "ES256", "kid": "k", "typ": typ});
         let input = format!("{}.{}", part(&header), part(claims));
@@ -55,14 +53,14 @@ impl Double {
     }
 
     /// Answers a refresh with an ID token of these claims.
-    fn says(&self, more: &Value) {
+    pub(super) fn says(&self, more: &Value) {
         let mut claims = claims();
         claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let id_token = self.sign("JWT", &claims);
         self.returns(200, json!({"access_token": "a", "id_token": id_token}));
     }
 
-    fn returns(&self, status: u16, body: Value) {
+    pub(super) fn returns(&self, status: u16, body: Value) {
         *self.tokens.lock().unwrap() = Some((status, body));
     }
 
@@ -112,13 +110,13 @@ impl Fetch for Double {
     }
 }
 
-fn claims() -> Value {
+pub(super) fn claims() -> Value {
     json!({"iss": ISSUER, "aud": "app", "sub": "u-1", "iat": NOW.as_unix_seconds(),
            "exp": NOW.as_unix_seconds() + 7_200, "email": "ada@example.com", "email_verified": true,
            "groups": ["ops"]})
 }
 
-fn settings() -> OpenIdProvider {
+pub(super) fn settings() -> OpenIdProvider {
     let secret = "hush".to_owned().into();
     OpenIdProvider::new("corp", ISSUER, "app", secret).unwrap().logs_out_at_provider()
 }

@@ -1,7 +1,9 @@
 //! Sessions by an OpenID provider, until the provider changes its mind or the user logs out.
 
-use http::{Method, Response};
+use http::{Method, Response, StatusCode};
+use serde_json::{Value, json};
 
+use super::tests::{Double, ISSUER, NOW, claims, settings};
 use super::*;
 use crate::Access;
 use crate::login::method::provider::ProviderSettings;
