@@ -157,6 +157,7 @@ function ask(url, options) {
     const address = new URL(`http://${settings.hosts?.[url.hostname] ?? url.host}`);
     const headers = { ...Object.fromEntries(new Headers(options.headers)), host: url.host };
     const { method, signal } = options;
+    events.push({ event: 'told', url: url.href, body: options.body && String(options.body) });
     return new Promise((resolve, reject) => {
         const path = url.pathname + url.search;
         const request = send({ host: address.hostname, port: address.port, path, method, headers, signal }, (answer) => {

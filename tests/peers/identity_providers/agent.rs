@@ -153,6 +153,15 @@ impl Agent {
         self.navigate(None, Method::GET, Url::parse(url).unwrap(), String::new()).await
     }
 
+    /// Sends a form that is on no page, as a program does it.
+    pub(crate) async fn post(&mut self, url: &str, fields: &[(&str, &str)]) -> Page {
+        let url = Url::parse(url).unwrap();
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let form =
+            Form { page: url.clone(), action: url, method: Method::POST, fields: fields.collect() };
+        self.send(&form).await
+    }
+
     /// Follows the link with this text.
     pub(crate) async fn follow(&mut self, page: &Page, link: &str) -> Page {
         self.navigate(Some(&page.url), Method::GET, page.link(link), String::new()).await

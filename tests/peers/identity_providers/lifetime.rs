@@ -215,3 +215,25 @@ async fn a_logout_at_the_provider_is_of_one_session_there() {
     assert!(answers.as_array().unwrap().iter().all(|it| it.get("error").is_none()), "{answers}");
     there.open(&format!("{WIKI}/")).await.shows("Continue with Corp");
 }
+
+/// Whoever has seen a notice of the provider cannot end a later session with it.
+#[tokio::test]
+async fn a_notice_of_the_provider_counts_once() {
+    let (world, corp) = world().await;
+    let mut here = ada(&world).await;
+    let answers = corp.control("sign-out", json!({ "user": "ada" })).await;
+    assert_eq!(answers.as_array().unwrap().len(), 1, "{answers}");
+    here.open(&format!("{WIKI}/")).await.shows("Continue with Corp");
+    let events = corp.events().await;
+    let told = events.iter().find(|it| it["event"] == "told").unwrap();
+    let (url, notice) = (told["url"].as_str().unwrap(), told["body"].as_str().unwrap());
+    let notice = notice.strip_prefix("logout_token=").unwrap();
+    let mut again = ada(&world).await;
+    let session = again.cookie(TEAM_HOST, "CF_Authorization").unwrap();
+    // The second time; a session's token in its place; nothing at all.
+    for text in [notice, &*session, ""] {
+        let mut eve = world.agent();
+        eve.post(url, &[("logout_token", text)]).await.has_status(400);
+    }
+    again.open(&format!("{WIKI}/")).await.has_status(200).shows("to ada@example.com.");
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::agent::{Agent, Page};
+use super::agent::Page;
 use super::world::*;
 use crate::support::identity_providers::IdentityProvider;
 use crate::support::query;

@@ -37,7 +37,7 @@ fn provider(corp: &IdentityProvider) -> SamlProvider {
 }
 
 async fn world() -> (World, IdentityProvider) {
-    world_with(|corp| provider(corp)).await
+    world_with(provider).await
 }
 
 async fn world_with(

@@ -30,8 +30,6 @@ pub(crate) const CALLBACK: &str = "https://login.example.com/cdn-cgi/access/call
 /// For people in the group `ops`, as any of the providers says.
 pub(crate) const WIKI: &str = "https://wiki.example.com";
 pub(crate) const WIKI_HOST: &str = "wiki.example.com";
-/// For people in the group `board`.
-pub(crate) const BOARD: &str = "https://board.example.com";
 /// For everybody with an address at example.com.
 pub(crate) const HALL: &str = "https://hall.example.com";
 
@@ -116,14 +114,14 @@ impl Front {
         clock: Arc<ManualClock>,
         origin: Origin,
     ) -> World {
-        let service = AccessLayer::new(access.clone()).layer(proxy);
+        let service = AccessLayer::new(access).layer(proxy);
         tokio::spawn(serve(
             self.listener,
             service,
             ServeLimits::default(),
             std::future::pending::<()>(),
         ));
-        World { access, clock, origin, proxy: self.address }
+        World { clock, origin, proxy: self.address }
     }
 }
 
@@ -221,7 +219,6 @@ pub(crate) async fn log_in_by(agent: &mut Agent, url: &str, provider: &str, user
 
 /// What is running.
 pub(crate) struct World {
-    pub(crate) access: Access,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) origin: Origin,
     proxy: SocketAddr,
