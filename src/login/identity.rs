@@ -111,7 +111,7 @@ pub(super) fn identity_object(session: &Session) -> serde_json::Value {
 
 fn session_identity(session: &Session) -> serde_json::Value {
     let account = session.account();
-    let id = account.map_or(&*session.user_id, |account| &*account.subject);
+    let id = account.map_or(session.user_id.as_str(), |account| &*account.subject);
     let name = account.and_then(|account| account.name.as_deref());
     json!({
         "id": id,

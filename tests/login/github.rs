@@ -36,7 +36,7 @@ fn rule(rule: Value) -> Rule {
     serde_json::from_value(rule).unwrap()
 }
 
-fn organization(fields: Value) -> Rule {
+fn organization(fields: &Value) -> Rule {
     rule(json!({ "github-organization": fields }))
 }
 
@@ -60,7 +60,7 @@ impl World {
             Application::new(name, &format!("{name}.example.com")).unwrap().policy(policy)
         };
         let everyone = |name: &str| Policy::allow(name).include(Rule::everyone());
-        let member = |fields: Value| Policy::allow("members").include(organization(fields));
+        let member = |fields: Value| Policy::allow("members").include(organization(&fields));
         let mut builder = Access::builder()
             .mailer(mail.clone())
             .clock(support::clock())
@@ -74,11 +74,11 @@ impl World {
             ))
             .application(application(
                 "without-rivals",
-                everyone("all").exclude(organization(json!({ "name": "Rivals" }))),
+                everyone("all").exclude(organization(&json!({ "name": "Rivals" }))),
             ))
             .application(application(
                 "without-spies",
-                everyone("all").exclude(organization(json!({ "name": "acme", "team": "spies" }))),
+                everyone("all").exclude(organization(&json!({ "name": "acme", "team": "spies" }))),
             ))
             .application(application(
                 "without-contractors",
@@ -550,6 +550,34 @@ async fn flow_05_two_github_providers_do_not_mix() {
     let mut same_person = at_first;
     let opens = world.opens(&mut same_person, EVERY).await;
     assert_eq!(opens, [true, true, true, false, true, true, true]);
+}
+
+#[tokio::test]
+async fn one_address_is_one_person_where_a_policy_does_not_name_the_method() {
+    let world = World::new().await;
+    let mut by_github = world.logged_in(&User::ada()).await;
+    let mut by_mail = world.browser();
+    support::log_in(&mut by_mail, &world.mail, OPEN, "ada@example.com").await;
+    let (one, two) = (world.identity(&mut by_github).await, world.identity(&mut by_mail).await);
+    assert_eq!((&one["email"], &one["user_uuid"]), (&two["email"], &two["user_uuid"]));
+    let names = &["open", "acme", "ops", "github-only", "without-rivals", "without-contractors"];
+    for _ in 0..2 {
+        let opens = world.opens(&mut by_github, names).await;
+        assert_eq!(opens, [true, true, true, true, true, false]);
+        // Who logs in by mail is known to be in no organization and no group.
+        let opens = world.opens(&mut by_mail, names).await;
+        assert_eq!(opens, [true, false, false, false, true, true]);
+    }
+    // The next login of a browser counts, and nothing of the one before.
+    by_mail.forget("login.example.com");
+    for name in names {
+        by_mail.forget(&format!("{name}.example.com"));
+    }
+    let outside = User { organizations: vec![], teams: vec![], ..User::ada() };
+    let answer = world.come_back(&mut by_mail, &outside).await;
+    assert_eq!(by_mail.visit(answer.location()).await.1.status(), StatusCode::OK);
+    let opens = world.opens(&mut by_mail, names).await;
+    assert_eq!(opens, [true, false, false, true, true, false]);
 }
 
 #[tokio::test]

@@ -118,6 +118,11 @@ impl Mail {
         Self { to, subject, text, html, expires_at: None }
     }
 
+    /// Creates a mail from its subject, text and HTML.
+    pub(crate) fn from_parts(to: Email, [subject, text, html]: [String; 3]) -> Self {
+        Self::new(to, subject, text, html)
+    }
+
     /// Sets when the mail is of no use any more: it is not tried again then.
     #[must_use]
     pub fn expires_at(mut self, time: Timestamp) -> Self {

@@ -3,9 +3,8 @@
 //! A template is text with placeholders, `{{code}}`. Everything about them is checked when it is read,
 //! so that no mail is ever sent with a misspelt one, or without the code.
 
+use super::PinMail;
 use super::message::single_line;
-use super::{Mail, PinMail};
-use crate::identity::Email;
 use crate::util::suggest::closest;
 
 /// The words of the mail with a one-time PIN.
@@ -122,8 +121,8 @@ impl MailTemplate {
         Ok(self)
     }
 
-    /// Writes a mail.
-    pub(crate) fn mail(&self, to: Email, pin: &PinMail<'_>) -> Mail {
+    /// Writes the subject, the text and the HTML of a mail.
+    pub(crate) fn parts(&self, pin: &PinMail<'_>) -> [String; 3] {
         let values = Values::of(pin);
         let plain = |value: &str| value.to_owned();
         let subject = match &self.subject {
@@ -139,7 +138,7 @@ impl MailTemplate {
             (None, Some(_)) => document(&subject, &text, pin.link),
             (None, None) => pin.html(),
         };
-        Mail::new(to, subject, text, html)
+        [subject, text, html]
     }
 }
 
@@ -390,6 +389,7 @@ const MAX_LINE_CHARS: usize = 76;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::login::mail::Mail;
 
     fn pin() -> PinMail<'static> {
         PinMail {
@@ -403,7 +403,7 @@ mod tests {
     }
 
     fn write(template: &MailTemplate, pin: &PinMail<'_>) -> Mail {
-        template.mail("ada@example.com".parse().unwrap(), pin)
+        Mail::from_parts("ada@example.com".parse().unwrap(), template.parts(pin))
     }
 
     fn text(template: &str) -> MailTemplate {

@@ -18,7 +18,10 @@
 //! for the browser, and returns it from an endpoint of its own once the second proof is right, with
 //! `authentication_methods` that name both.
 
-#[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "nothing uses all of it then"))]
+#[cfg_attr(
+    not(all(feature = "oidc", feature = "github")),
+    allow(dead_code, unused_imports, reason = "nothing uses all of it then")
+)]
 mod authorization_code;
 #[cfg(feature = "github")]
 mod github;

@@ -12,6 +12,9 @@ use crate::support::sockets::Act;
 
 const LIES: &str = "did not answer as expected";
 
+/// What a provider does instead of responding.
+type Unresponsive = Box<dyn Fn() -> Act + Send>;
+
 #[tokio::test]
 async fn id_tokens_that_are_not_for_this_login_are_refused() {
     let world = World::new().await;
@@ -56,7 +59,7 @@ async fn token_answers_that_are_none_are_refused() {
     let json = |json: Value| move || Act::json(json.to_string());
     let refused = "The login has expired";
     let setup = "is not set up correctly";
-    let cases: Vec<(Box<dyn Fn() -> Act + Send>, StatusCode, &str)> = vec![
+    let cases: Vec<(Unresponsive, StatusCode, &str)> = vec![
         (Box::new(|| Act::Close), StatusCode::BAD_GATEWAY, LIES),
         (Box::new(|| Act::Hang), StatusCode::BAD_GATEWAY, LIES),
         (Box::new(|| Act::Drip), StatusCode::BAD_GATEWAY, LIES),
@@ -109,7 +112,7 @@ async fn the_log_says_how_the_client_was_refused() {
 async fn a_userinfo_endpoint_that_lies_lets_nobody_in() {
     let world = World::new().await;
     world.corp.bend_claims(|claims| drop(claims.as_object_mut().unwrap().remove("email")));
-    let cases: Vec<Box<dyn Fn(crate::support::openid::Answer) -> Act + Send>> = vec![
+    let cases: Vec<Box<dyn Fn(support::openid::Answer) -> Act + Send>> = vec![
         Box::new(|mut answer| {
             answer.json["sub"] = json!("sub of eve");
             answer.act()
@@ -176,12 +179,12 @@ async fn keys_that_cannot_be_fetched_let_nobody_in() {
 #[tokio::test]
 async fn a_configuration_that_cannot_be_right_is_not_used() {
     let with = |name: &'static str, value: Value| {
-        move |mut answer: crate::support::openid::Answer| {
+        move |mut answer: support::openid::Answer| {
             answer.json[name] = value.clone();
             answer.act()
         }
     };
-    let cases: Vec<Box<dyn Fn(crate::support::openid::Answer) -> Act + Send>> = vec![
+    let cases: Vec<Box<dyn Fn(support::openid::Answer) -> Act + Send>> = vec![
         Box::new(with("issuer", json!("https://evil.example"))),
         Box::new(|mut answer| {
             let issuer = format!("{}/", answer.json["issuer"].as_str().unwrap());

@@ -28,7 +28,6 @@ impl Steps {
         self.url = match step {
             0 => begin(&mut self.browser, WIKI, "corp").await.location().to_owned(),
             1 => world.corp.log_in(&self.url, &user(self.name)),
-            2 => self.browser.get(&self.url).await.location().to_owned(),
             _ => self.browser.get(&self.url).await.location().to_owned(),
         };
     }
@@ -87,7 +86,7 @@ async fn the_code_of_one_login_is_worth_nothing_in_another() {
     // Eve has got hold of the code of Ada, before it was used.
     let code = world.corp.code(&of_ada, &user("ada"));
     let issuer = world.corp.issuer();
-    let stolen = crate::support::openid::back(&of_eve, &[("code", &code), ("iss", &issuer)]);
+    let stolen = support::openid::back(&of_eve, &[("code", &code), ("iss", &issuer)]);
     is_page(&eve.get(&stolen).await, StatusCode::FORBIDDEN, "The login has expired");
     world.is_out(&mut eve).await;
 }

@@ -31,7 +31,6 @@ const OPS: &str = "https://ops.example.com/";
 
 /// A deployment with two providers of one kind, `corp` and `partner`, and one-time PINs.
 struct World {
-    access: Access,
     service: Service,
     origin: Origin,
     mail: Mailbox,
@@ -83,8 +82,8 @@ impl World {
             .team_domain("login.example.com".parse().unwrap())
             .build()
             .unwrap();
-        let service = AccessLayer::new(access.clone()).layer(origin.clone());
-        Self { access, service, origin, mail, clock, store, corp, partner }
+        let service = AccessLayer::new(access).layer(origin.clone());
+        Self { service, origin, mail, clock, store, corp, partner }
     }
 
     fn browser(&self) -> Browser<Service> {

@@ -47,7 +47,7 @@ impl OidcMethod {
         let _slot = self.slot().await.map_err(|cause| unavailable(&cause))?;
         let mut tokens = self.tokens(&provider, Grant::RefreshToken(token)).await.map_err(
             |error| match &error {
-                TokenError::Refused { error: code, .. } if code == "invalid_grant" => {
+                TokenError::Refused { error: reason, .. } if reason == "invalid_grant" => {
                     Unrefreshed::Ended(error.to_string())
                 }
                 _ => unavailable(&error),

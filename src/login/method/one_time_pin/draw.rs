@@ -15,7 +15,7 @@ use crate::facts::Person;
 use crate::identity::Email;
 use crate::login::Refusal;
 use crate::login::limits::mails::{MailPlan, MailRequest};
-use crate::login::mail::PinMail;
+use crate::login::mail::{Mail, PinMail};
 use crate::random::{self, to_hex};
 use crate::secret::tag;
 use crate::session::cookie;
@@ -30,10 +30,8 @@ pub(super) struct DrawnCode {
     shared: Option<(SharedCode, String)>,
     /// The code itself.
     plain: String,
-    /// The address; `None` if what was typed is none.
+    /// Who gets the mail; `None` for an address that may not log in.
     to: Option<Email>,
-    /// Whether it gets a mail.
-    is_eligible: bool,
 }
 
 /// The length of a code, and its number of attempts.
@@ -94,8 +92,7 @@ impl<'a> PinRequest<'a> {
             },
             shared: is_shared.then(|| (shared, typed.to_owned())),
             plain: code,
-            to: email,
-            is_eligible: eligible,
+            to: email.filter(|_| eligible),
         })
     }
 
@@ -145,7 +142,7 @@ impl<'a> PinRequest<'a> {
         // Also for an address that may not log in.
         let page = self.linked_page(host, nonce).filter(|_| drawn.shared.is_none());
         if let Some((shared, email)) = &drawn.shared {
-            let reader = (email.as_str(), drawn.is_eligible);
+            let reader = (email.as_str(), drawn.to.is_some());
             if !self.claim_shared_mail(reader, *shared, self.request.now).await? {
                 return Ok(());
             }
@@ -154,7 +151,7 @@ impl<'a> PinRequest<'a> {
         let (minutes, is_shared) = (self.minutes(), drawn.shared.is_some());
         let template = Arc::clone(&self.login.mail_template);
         let expires_at = Timestamp::from_unix_seconds(drawn.code.ends);
-        let (code, to, is_eligible) = (drawn.plain, drawn.to, drawn.is_eligible);
+        let (code, to) = (drawn.plain, drawn.to);
         // Every request does this, and writes a mail for every address: otherwise the answer to one that
         // may log in would be some microseconds later.
         self.login.mail_delivery.send(&self.method.mailer, protected.audited(), move || {
@@ -167,8 +164,8 @@ impl<'a> PinRequest<'a> {
                 is_shared,
                 link: link.as_deref(),
             };
-            let mail = black_box(template.mail(to?, &content)).expires_at(expires_at);
-            is_eligible.then_some(mail)
+            let parts = black_box(template.parts(&content));
+            to.map(|to| Mail::from_parts(to, parts).expires_at(expires_at))
         });
         Ok(())
     }
