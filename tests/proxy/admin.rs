@@ -334,7 +334,8 @@ async fn cfg_01_reloads_and_their_errors_are_seen() {
         "version": version, "configuration_errors": [], "key_state": "fresh", "keys": 1,
         "store_answers": true, "mail": {
             "state": "unused", "sent": 0, "recipients_refused": 0, "failed": 0,
-            "failed_since_sent": 0, "last_sent_at": null, "last_failed_at": null, "last_error": null
+            "failed_since_sent": 0, "last_sent_at": null, "last_failed_at": null, "last_error": null,
+            "queued": 0, "retried": 0, "expired": 0, "dropped": 0, "attempts_failed_since_sent": 0
         }
     });
     assert_eq!((status, &health["result"]), (200, &expected));

@@ -35,7 +35,7 @@ async fn a_user_logs_in_by_a_provider_and_lands_on_the_requested_page() {
     assert_eq!(identity["idp"], json!({"id": "corp", "type": "oidc"}));
     assert_eq!(identity["groups"], json!([{"name": "staff"}]));
     assert_eq!(identity["amr"], json!(["pwd", "mfa"]));
-    assert_eq!(identity["oidc_fields"], json!({"department": "r-and-d"}));
+    assert_eq!(identity["oidc_fields"], json!({"department": "r-and-d", "groups": "staff"}));
     // A group of this provider opens what needs it.
     let (_, page) = browser.visit(OPS).await;
     assert_eq!(page.text, "origin saw /");
