@@ -65,6 +65,7 @@ pub(super) fn read_secret(path: &Path, key: &str) -> Result<SecretText, ConfigEr
 }
 
 /// Reads a file of certificates.
+#[cfg(any(feature = "github", feature = "oidc", feature = "saml"))]
 pub(super) fn read_certificates(path: &Path, key: &str) -> Result<Vec<u8>, ConfigError> {
     let read = || {
         let mut bytes = Vec::new();
@@ -79,4 +80,5 @@ pub(super) const TOO_LARGE: &str = "larger than 16 mebibytes; make the file smal
 /// Longer secrets are cut.
 const MAX_SECRET_BYTES: u64 = 64 << 10;
 /// More than all public authorities together.
+#[cfg(any(feature = "github", feature = "oidc", feature = "saml"))]
 const MAX_CERTIFICATES_BYTES: u64 = 1 << 20;

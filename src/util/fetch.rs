@@ -56,6 +56,7 @@ impl Request {
     }
 
     /// Creates a request with a form that is already encoded.
+    #[cfg(any(feature = "github", feature = "oidc"))]
     pub(crate) fn post_form(url: &Url, body: impl Into<Bytes>, max_reply_bytes: usize) -> Self {
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         let request = Self::get(url, max_reply_bytes).header(CONTENT_TYPE, form);

@@ -31,6 +31,20 @@ pub struct IdentityProviderConfig {
 }
 
 impl IdentityProviderConfig {
+    /// Returns the files that it names.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn files(&self) -> impl Iterator<Item = &std::path::Path> {
+        let ProviderConfig {
+            client_secret_file,
+            ca_file,
+            request_key_file,
+            request_certificate_file,
+            ..
+        } = &*self.keys;
+        let files = [client_secret_file, ca_file, request_key_file, request_certificate_file];
+        files.into_iter().filter_map(|file| file.get().map(std::path::PathBuf::as_path))
+    }
+
     /// Returns the `type`: `oidc`, `github`, `saml`, …
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -4,10 +4,15 @@ use std::fmt::Display;
 
 use super::IdentityProviderConfig;
 use super::kind::ProviderKind;
+#[cfg(any(feature = "oidc", feature = "github", feature = "saml"))]
 use crate::config::file;
-use crate::config::schema::{Field, Written};
+#[cfg(any(feature = "oidc", feature = "github", feature = "saml"))]
+use crate::config::schema::Field;
+#[cfg(any(feature = "oidc", feature = "saml"))]
+use crate::config::schema::Written;
 use crate::engine::ConfigError;
 use crate::login::{IdentityProvider, MethodInfo};
+#[cfg(any(feature = "oidc", feature = "github"))]
 use crate::secret::SecretText;
 
 impl IdentityProviderConfig {
@@ -205,6 +210,7 @@ impl IdentityProviderConfig {
         path.map(|path| file::read_certificates(path, &self.key("ca_file"))).transpose()
     }
 
+    #[cfg(any(feature = "oidc", feature = "github", feature = "saml"))]
     fn key(&self, name: &str) -> String {
         format!("{}.config.{name}", self.path)
     }
@@ -221,6 +227,7 @@ impl IdentityProviderConfig {
     }
 }
 
+#[cfg(any(feature = "oidc", feature = "github", feature = "saml"))]
 fn text(field: &Field<String>) -> &str {
     field.get().map_or("", |text| text)
 }

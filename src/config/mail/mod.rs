@@ -4,7 +4,9 @@ mod build;
 mod smtp;
 mod template;
 
-use std::path::{Path, PathBuf};
+#[cfg(feature = "proxy")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use self::smtp::{Sender, Smtp};
@@ -136,6 +138,7 @@ from_text! {
 
 impl MailConfig {
     /// Returns the files that it names.
+    #[cfg(feature = "proxy")]
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let files = match self {
             Self::Smtp(smtp) => [&smtp.password_file, &smtp.ca_file],

@@ -1,6 +1,8 @@
 //! `mail.template`: the words of the mail with a code.
 
-use std::path::{Path, PathBuf};
+#[cfg(feature = "proxy")]
+use std::path::Path;
+use std::path::PathBuf;
 
 use crate::config::file::read_text_file;
 use crate::config::reader::{NodeRef, Reader};
@@ -97,6 +99,7 @@ impl MailTemplateConfig {
     }
 
     /// Returns the files that it names.
+    #[cfg(feature = "proxy")]
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         [&self.text, &self.html].into_iter().filter_map(|source| match source {
             Some(TemplateSource::File(path)) => Some(path.as_path()),

@@ -18,9 +18,10 @@
 //! for the browser, and returns it from an endpoint of its own once the second proof is right, with
 //! `authentication_methods` that name both.
 
+#[cfg(any(feature = "github", feature = "oidc"))]
 #[cfg_attr(
-    not(all(feature = "oidc", feature = "github")),
-    allow(dead_code, unused_imports, reason = "nothing uses all of it then")
+    not(all(feature = "github", feature = "oidc")),
+    allow(dead_code, unreachable_pub, unused_imports, reason = "nothing uses all of it then")
 )]
 mod authorization_code;
 #[cfg(feature = "github")]
@@ -46,6 +47,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
+#[cfg(any(feature = "github", feature = "oidc"))]
 use self::authorization_code::AuthorizationKeys;
 #[cfg(feature = "oidc")]
 pub use self::authorization_code::ClientAuthentication;
@@ -183,6 +185,10 @@ pub(super) type RefreshFuture<'a> = Pin<Box<dyn Future<Output = Refreshed> + Sen
 
 /// What a provider says about a user with a session.
 #[derive(Debug)]
+#[cfg_attr(
+    not(any(feature = "github", feature = "oidc")),
+    allow(dead_code, reason = "no method asks a provider then")
+)]
 pub(super) enum Refreshed {
     /// The user is as described now, with the account's next refresh token.
     User(Box<Authenticated>),
@@ -269,6 +275,7 @@ pub(super) struct Authenticated {
 /// The keys of all methods.
 #[derive(Debug)]
 pub(super) struct MethodKeys {
+    #[cfg(any(feature = "github", feature = "oidc"))]
     authorization_code: AuthorizationKeys,
     one_time_pin: PinKeys,
     #[cfg(feature = "saml")]
@@ -278,6 +285,7 @@ pub(super) struct MethodKeys {
 impl MethodKeys {
     pub(super) fn derive(master: &MasterSecret) -> Result<Self, SealError> {
         Ok(Self {
+            #[cfg(any(feature = "github", feature = "oidc"))]
             authorization_code: AuthorizationKeys::derive(master)?,
             one_time_pin: PinKeys::derive(master)?,
             #[cfg(feature = "saml")]

@@ -13,6 +13,10 @@ use crate::clock::Clock;
 #[derive(Clone)]
 pub struct IdentityProvider(Arc<dyn ProviderSettings>);
 
+#[cfg_attr(
+    not(any(feature = "github", feature = "oidc", feature = "saml")),
+    allow(dead_code, reason = "there are no providers then")
+)]
 impl IdentityProvider {
     pub(super) fn new(settings: impl ProviderSettings + 'static) -> Self {
         Self(Arc::new(settings))
@@ -68,6 +72,7 @@ pub(super) type BuildError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a login method is built with.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "oidc"), allow(dead_code, reason = "other methods need no clock"))]
 pub(crate) struct MethodContext<'a> {
     pub(crate) clock: &'a Arc<dyn Clock>,
 }

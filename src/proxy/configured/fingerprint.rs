@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aws_lc_rs::digest;
 
-use crate::config::{AdminToken, Config, Role};
+use crate::config::{AdminToken, Config, IdentityProviderConfig, Role};
 
 /// Identifies a state of a configuration.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -48,10 +48,13 @@ impl Fingerprint {
 
 /// Returns the files that a configuration names. Add new keys that name files here.
 fn named_files(config: &Config) -> impl Iterator<Item = &Path> {
-    let mail = match &config.access.role {
-        Role::Issuing { mail, mail_template, .. } => Some((mail, mail_template)),
-        Role::Verifying { .. } => None,
+    let (mail, providers) = match &config.access.role {
+        Role::Issuing { mail, mail_template, identity_providers, .. } => {
+            (Some((mail, mail_template)), identity_providers.as_slice())
+        }
+        Role::Verifying { .. } => (None, [].as_slice()),
     };
+    let providers = providers.iter().flat_map(IdentityProviderConfig::files);
     let mail = mail.into_iter().flat_map(|(mail, template)| mail.files().chain(template.files()));
     let token = config.admin.as_ref().and_then(|admin| match &admin.token {
         AdminToken::File(path) => Some(path.as_path()),
@@ -60,5 +63,5 @@ fn named_files(config: &Config) -> impl Iterator<Item = &Path> {
     let countries = config.access.facts.geoip_database.as_deref();
     let authorities =
         config.ingress.iter().filter_map(|rule| rule.origin_request.ca_pool.as_deref());
-    mail.chain(token).chain(countries).chain(authorities)
+    mail.chain(providers).chain(token).chain(countries).chain(authorities)
 }

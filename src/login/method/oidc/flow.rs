@@ -204,6 +204,13 @@ impl OidcMethod {
             self.settings.logs_out_at_provider && token.expose().len() <= MAX_HINT_BYTES
         });
         let is_refreshed = self.settings.refresh_interval.is_some();
+        if self.settings.requests_offline_access && tokens.refresh_token.is_none() {
+            tracing::warn!(
+                method = &*self.settings.id,
+                "the provider returned no refresh token in spite of `offline_access`: groups stay those of \
+                 the login; allow it at the provider, or set `prompt: consent`, which some need"
+            );
+        }
         ProviderAccount {
             subject: claims.required_text("sub").unwrap_or_default().into(),
             name: profile.name.clone(),
