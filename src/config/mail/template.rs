@@ -14,6 +14,8 @@ use crate::login::mail::{MailTemplate, TemplateError};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct MailTemplateConfig {
+    /// `sender_name`.
+    pub sender_name: Option<String>,
     /// `subject`.
     pub subject: Option<String>,
     /// `text` or `text_file`.
@@ -36,6 +38,10 @@ document! {
     /// The words of the mail with a code, with placeholders: `{{code}}`, `{{application}}`, `{{host}}`,
     /// `{{minutes}}`, `{{digits}}`, `{{link}}`, `{{note}}`.
     pub(in crate::config) struct Template in "access.mail.template" {
+        /// The name of the sender, beside the address of `from`.
+        "sender_name" sender_name: SubjectText {
+            default: "that of `from`", example: "'ACME {{application}}'",
+        }
         /// The subject, without the code.
         "subject" subject: SubjectText {
             default: "the built-in one", example: "'ACME: log in to {{application}}'",
@@ -71,6 +77,7 @@ impl Template {
             }
         }
         MailTemplateConfig {
+            sender_name: self.sender_name.value(),
             subject: self.subject.value(),
             text: source(self.text, self.text_file),
             html: source(self.html, self.html_file),
@@ -86,6 +93,9 @@ impl MailTemplateConfig {
     /// Reads the files, and builds the template.
     pub(in crate::config) fn build(&self) -> Result<MailTemplate, ConfigError> {
         let mut template = MailTemplate::new();
+        if let Some(name) = &self.sender_name {
+            template = template.sender_name(name).map_err(|error| of_key("sender_name", &error))?;
+        }
         if let Some(subject) = &self.subject {
             template = template.subject(subject).map_err(|error| of_key("subject", &error))?;
         }

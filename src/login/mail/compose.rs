@@ -11,7 +11,9 @@ use crate::random::{SystemRandom, hex};
 /// get into them: addresses have none, and the subject is encoded.
 pub(super) fn compose(from: &Mailbox, mail: Mail) -> Result<Message, MailError> {
     let to = Mailbox::new(None, mail.to.as_str().parse().map_err(MailError::recipient_refused)?);
-    let mut builder = Message::builder().from(from.clone()).to(to).subject(mail.subject);
+    let sender =
+        Mailbox { name: mail.sender_name.or_else(|| from.name.clone()), email: from.email.clone() };
+    let mut builder = Message::builder().from(sender).to(to).subject(mail.subject);
     if let Ok(id) = hex::<16>(&SystemRandom) {
         builder = builder.message_id(Some(format!("<{id}@{}>", from.email.domain())));
     }
@@ -51,6 +53,13 @@ mod tests {
         ] {
             assert!(mail.contains(header), "{header} is missing in {mail}");
         }
+        let to = "ada@example.com".parse().unwrap();
+        let mut named = Mail::new(to, String::new(), String::new(), String::new());
+        named.sender_name = Some("ACME, \"Wiki\" <x@evil.example>".to_owned());
+        let head = written(named);
+        let sender = head.lines().find(|line| line.starts_with("From: ")).unwrap();
+        assert!(sender.ends_with(" <access@example.com>"), "{sender}");
+        assert!(!sender.contains("<x@evil.example>") || sender.contains('"'), "{sender}");
         let id = mail.lines().find(|line| line.starts_with("Message-ID: <")).unwrap();
         assert!(id.ends_with("@example.com>"), "{id}");
     }

@@ -101,6 +101,8 @@ pub type MailFuture<'a> = Pin<Box<dyn Future<Output = Result<(), MailError>> + S
 pub struct Mail {
     /// The recipient.
     pub to: Email,
+    /// The name of the sender, beside the mailer's own address. `None`: the mailer's own name.
+    pub sender_name: Option<String>,
     /// The subject: one line.
     pub subject: String,
     /// The plain text part.
@@ -115,12 +117,13 @@ impl Mail {
     /// Creates a mail from its parts.
     #[must_use]
     pub fn new(to: Email, subject: String, text: String, html: String) -> Self {
-        Self { to, subject, text, html, expires_at: None }
+        Self { to, sender_name: None, subject, text, html, expires_at: None }
     }
 
-    /// Creates a mail from its subject, text and HTML.
-    pub(crate) fn from_parts(to: Email, [subject, text, html]: [String; 3]) -> Self {
-        Self::new(to, subject, text, html)
+    /// Creates a mail to a recipient.
+    pub(crate) fn from_parts(to: Email, parts: MailParts) -> Self {
+        let MailParts { sender_name, subject, text, html } = parts;
+        Self { sender_name, ..Self::new(to, subject, text, html) }
     }
 
     /// Sets when the mail is of no use any more: it is not tried again then.
@@ -129,6 +132,14 @@ impl Mail {
         self.expires_at = Some(time);
         self
     }
+}
+
+/// What of a mail does not depend on its recipient.
+pub(crate) struct MailParts {
+    sender_name: Option<String>,
+    subject: String,
+    text: String,
+    html: String,
 }
 
 impl fmt::Debug for Mail {

@@ -3,8 +3,8 @@
 //! A template is text with placeholders, `{{code}}`. Everything about them is checked when it is read,
 //! so that no mail is ever sent with a misspelt one, or without the code.
 
-use super::PinMail;
 use super::message::single_line;
+use super::{MailParts, PinMail};
 use crate::util::suggest::closest;
 
 /// The words of the mail with a one-time PIN.
@@ -39,6 +39,7 @@ use crate::util::suggest::closest;
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MailTemplate {
+    sender_name: Option<Template>,
     subject: Option<Template>,
     text: Option<Template>,
     html: Option<Template>,
@@ -79,25 +80,18 @@ impl MailTemplate {
     ///
     /// If it is longer, if a placeholder is unknown, or if it has the code or the link.
     pub fn subject(mut self, template: &str) -> Result<Self, TemplateError> {
-        let error = |problem: &str| Err(TemplateError { line: 1, problem: problem.to_owned() });
-        let template = template.trim();
-        if template.is_empty() || template.lines().count() > 1 {
-            return error("the subject is not one line");
-        }
-        if template.chars().count() > MAX_SUBJECT_CHARS {
-            return error("the subject is longer than 200 characters");
-        }
-        let subject = Template::parse(template)?;
-        for name in [Name::Code, Name::Link, Name::Note] {
-            if subject.has(name) {
-                let problem = format!(
-                    "`{{{{{}}}}}` in the subject, which a locked screen shows",
-                    name.as_str()
-                );
-                return error(&problem);
-            }
-        }
-        self.subject = Some(subject);
+        self.subject = Some(Template::parse_head("subject", template)?);
+        Ok(self)
+    }
+
+    /// Sets the name of the sender, beside the mailer's own address: one line of at most 200 characters.
+    /// Default: the mailer's own name.
+    ///
+    /// # Errors
+    ///
+    /// As [`subject`](Self::subject).
+    pub fn sender_name(mut self, template: &str) -> Result<Self, TemplateError> {
+        self.sender_name = Some(Template::parse_head("name of the sender", template)?);
         Ok(self)
     }
 
@@ -121,14 +115,13 @@ impl MailTemplate {
         Ok(self)
     }
 
-    /// Writes the subject, the text and the HTML of a mail.
-    pub(crate) fn parts(&self, pin: &PinMail<'_>) -> [String; 3] {
+    /// Writes what does not depend on the recipient.
+    pub(crate) fn parts(&self, pin: &PinMail<'_>) -> MailParts {
         let values = Values::of(pin);
         let plain = |value: &str| value.to_owned();
-        let subject = match &self.subject {
-            Some(template) => single_line(&template.fill(&values, plain)),
-            None => pin.subject(),
-        };
+        let head = |template: &Template| single_line(&template.fill(&values, plain));
+        let sender_name = self.sender_name.as_ref().map(head);
+        let subject = self.subject.as_ref().map_or_else(|| pin.subject(), head);
         let text = match &self.text {
             Some(template) => wrapped(&noted(template, &values, plain)),
             None => pin.text(),
@@ -138,7 +131,7 @@ impl MailTemplate {
             (None, Some(_)) => document(&subject, &text, pin.link),
             (None, None) => pin.html(),
         };
-        [subject, text, html]
+        MailParts { sender_name, subject, text, html }
     }
 }
 
@@ -189,6 +182,28 @@ impl Name {
 }
 
 impl Template {
+    /// Parses a line of the mail's head.
+    fn parse_head(what: &str, template: &str) -> Result<Self, TemplateError> {
+        let error = |problem: String| Err(TemplateError { line: 1, problem });
+        let template = template.trim();
+        if template.is_empty() || template.lines().count() > 1 {
+            return error(format!("the {what} is not one line"));
+        }
+        if template.chars().count() > MAX_HEAD_CHARS {
+            return error(format!("the {what} is longer than 200 characters"));
+        }
+        let parsed = Self::parse(template)?;
+        for name in [Name::Code, Name::Link, Name::Note] {
+            if parsed.has(name) {
+                let name = name.as_str();
+                return error(format!(
+                    "`{{{{{name}}}}}` in the {what}, which a locked screen shows"
+                ));
+            }
+        }
+        Ok(parsed)
+    }
+
     fn parse_body(template: &str) -> Result<Self, TemplateError> {
         if template.len() > MAX_BODY_BYTES {
             let problem = "longer than 64 KiB; many mail programs cut such mail off".to_owned();
@@ -382,7 +397,7 @@ fn wrapped(text: &str) -> String {
     lines
 }
 
-const MAX_SUBJECT_CHARS: usize = 200;
+const MAX_HEAD_CHARS: usize = 200;
 const MAX_BODY_BYTES: usize = 64 << 10;
 const MAX_LINE_CHARS: usize = 76;
 
@@ -404,6 +419,19 @@ mod tests {
 
     fn write(template: &MailTemplate, pin: &PinMail<'_>) -> Mail {
         Mail::from_parts("ada@example.com".parse().unwrap(), template.parts(pin))
+    }
+
+    /// OTP-14
+    #[test]
+    fn the_name_of_the_sender_has_the_rules_of_the_subject() {
+        let template = MailTemplate::new().sender_name("ACME {{application}}").unwrap();
+        let hostile = PinMail { application: "Wiki\r\nBcc: eve@evil.example", ..pin() };
+        let mail = write(&template, &hostile);
+        assert_eq!(mail.sender_name.as_deref(), Some("ACME Wiki Bcc: eve@evil.example"));
+        assert_eq!(write(&MailTemplate::new(), &pin()).sender_name, None);
+        for wrong in ["", "a\nb", "{{code}}", "{{link}}", "{{nmae}}"] {
+            assert!(MailTemplate::new().sender_name(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     fn text(template: &str) -> MailTemplate {

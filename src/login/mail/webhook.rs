@@ -17,8 +17,8 @@ use crate::util::{new_http_client, trusted_url};
 /// Posts each mail to a service of yours, which delivers it: by the API of a mail provider, or by another
 /// way than mail.
 ///
-/// The request has a JSON body with the texts `to`, `subject`, `text` and `html`, and `Authorization: Bearer
-/// TOKEN` if there is a token. What the service answers decides what happens to the mail:
+/// The request has a JSON body with the texts `to`, `subject`, `text` and `html`, and `sender_name` if the
+/// template has one; and `Authorization: Bearer TOKEN` if there is a token. What the service answers decides what happens to the mail:
 ///
 /// | status | the mail |
 /// | --- | --- |
@@ -64,6 +64,8 @@ pub enum WebhookError {
 #[derive(Serialize)]
 struct Body<'a> {
     to: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender_name: Option<&'a str>,
     subject: &'a str,
     text: &'a str,
     html: &'a str,
@@ -96,8 +98,9 @@ impl WebhookMailer {
     }
 
     async fn post(&self, mail: Mail) -> Result<(), MailError> {
-        let Mail { to, subject, text, html, .. } = &mail;
-        let body = Body { to: to.as_str(), subject, text, html };
+        let Mail { to, sender_name, subject, text, html, .. } = &mail;
+        let sender_name = sender_name.as_deref();
+        let body = Body { to: to.as_str(), sender_name, subject, text, html };
         let body = serde_json::to_vec(&body).map_err(MailError::permanent)?;
         let mut request = Request::post_json(&self.url, body, MAX_REPLY_BYTES).take_any_status();
         if let Some(token) = &self.token {
