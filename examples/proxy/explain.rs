@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// The application whose token is presented.
     #[arg(long, value_name = "ID", conflicts_with_all = ["email", "service_token"])]
     linked_application: Option<String>,
-    /// The id of the login method. Default: the one-time PIN.
+    /// The id of the login method. Default: the one-time PIN, if there is no other.
     #[arg(long, value_name = "ID")]
     login_method: Option<String>,
     /// The type of the login method, such as oidc or cloudflare.

@@ -27,31 +27,39 @@ impl Login {
         let Some(token) = token else {
             return refuse(StatusCode::BAD_REQUEST, "invalid_request", "no logout_token");
         };
-        let Some((method, notice)) = self.logout_notice(token, request.now).await else {
+        let notices = self.logout_notices(token, request.now).await;
+        if notices.is_empty() {
             // What is wrong with it, is in the log.
             return refuse(StatusCode::BAD_REQUEST, "invalid_request", "the token is not valid");
-        };
-        match self.end_by_notice(&method, &notice, request.now).await {
-            Ok(true) => empty(StatusCode::OK),
-            Ok(false) => {
-                tracing::warn!(method, "a logout token of a provider was used before: refused");
-                refuse(StatusCode::BAD_REQUEST, "invalid_request", "the token was used before")
-            }
-            Err(error) => {
-                tracing::error!(%error, method, "a logout at a provider could not be applied");
-                refuse(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again")
+        }
+        let mut is_new = false;
+        for (method, notice) in &notices {
+            match self.end_by_notice(method, notice, request.now).await {
+                Ok(is_first) => is_new |= is_first,
+                Err(error) => {
+                    tracing::error!(%error, method, "a logout at a provider could not be applied");
+                    let status = StatusCode::SERVICE_UNAVAILABLE;
+                    return refuse(status, "temporarily_unavailable", "try again");
+                }
             }
         }
+        if is_new {
+            return empty(StatusCode::OK);
+        }
+        tracing::warn!("a logout token of a provider was used before: refused");
+        refuse(StatusCode::BAD_REQUEST, "invalid_request", "the token was used before")
     }
 
-    /// Returns a valid notice, and the id of its login method.
-    async fn logout_notice(&self, token: &str, now: Timestamp) -> Option<(String, LogoutNotice)> {
+    /// Returns the notice in a token for each login method that accepts it, with the id of the method.
+    /// Several may have one provider and one client.
+    async fn logout_notices(&self, token: &str, now: Timestamp) -> Vec<(String, LogoutNotice)> {
+        let mut notices = Vec::new();
         for method in self.methods.iter() {
             if let Some(notice) = method.logout_notice(token, now).await {
-                return Some((method.id().to_owned(), notice));
+                notices.push((method.id().to_owned(), notice));
             }
         }
-        None
+        notices
     }
 
     /// Ends the sessions that a notice names. Returns `false` if the notice was used before.
@@ -65,15 +73,12 @@ impl Login {
         // Longer than the notice counts: the clocks of nodes may differ.
         let lifetime = notice.expires_at.plus(CLOCK_DIFFERENCE).since(now);
         let lifetime = lifetime.clamp(CLOCK_DIFFERENCE, MAX_SESSION_DURATION);
-        if !self.store.insert(&key, bytes::Bytes::new(), lifetime).await? {
+        if self.store.get(&key).await?.is_some() {
             return Ok(false);
         }
-        let ended = self.end_sessions_of(method, notice, now).await;
-        if ended.is_err() {
-            // The provider may try again.
-            self.store.take(&key).await?;
-        }
-        ended.map(|()| true)
+        self.end_sessions_of(method, notice, now).await?;
+        // Last: a request that is cut off before may be sent again.
+        self.store.insert(&key, bytes::Bytes::new(), lifetime).await
     }
 
     async fn end_sessions_of(

@@ -68,6 +68,12 @@ impl Login {
         let Some(protected) = self.directory.by_audience(&flow.audience) else {
             return Ok(self.unknown_application(request));
         };
+        if let Some(account) = &account
+            && let Err(limit) =
+                self.counters(request.now).count_login(method.id(), &account.subject).await?
+        {
+            return Ok(self.too_many_logins(&flow, request.now, limit));
+        }
         // A new login replaces the browser's previous session.
         for claims in self.session_claims(request) {
             self.end_session(&claims, request.now).await?;
@@ -228,6 +234,18 @@ impl Login {
             return Ok(empty(StatusCode::INTERNAL_SERVER_ERROR));
         };
         Ok(return_to_target(Return { cookies, kind }))
+    }
+
+    fn too_many_logins(&self, flow: &Flow, now: Timestamp, limit: RateLimited) -> ResponseBytes {
+        let start = self.start_url(flow, now);
+        let page = Problem::new(
+            "Too many logins with this account",
+            "This account has logged in too often today. Please try again later.",
+        )
+        .host(flow.host.as_str())
+        .retry(&*start, "Start again");
+        let answer = self.page(StatusCode::TOO_MANY_REQUESTS, &Page::Problem(page));
+        with(answer, RETRY_AFTER, &limit.retry_after.as_secs().to_string())
     }
 
     fn too_many_returns(&self, flow: &Flow, now: Timestamp, limit: RateLimited) -> ResponseBytes {

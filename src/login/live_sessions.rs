@@ -63,9 +63,10 @@ impl Login {
     }
 
     /// Checks the current idle limit, the one at the last activity, and those in between; and whether
-    /// the provider has confirmed the user.
+    /// the provider is still configured, and has confirmed the user.
     fn is_over(&self, session: &Session, now: Timestamp) -> bool {
         session.is_unconfirmed(now)
+            || session.account().is_some() && self.methods.get(session.login_method()).is_none()
             || self.lifetimes.is_idle(now.since(session.seen_at()))
             || session.is_idle(now)
             || self.sessions.is_expired_by_idle_limit(session)

@@ -84,7 +84,7 @@
 //!
 //! | records | created by | bounded by |
 //! | --- | --- | --- |
-//! | `mail-by-…`, `guess-by-…`, `grant-by-session`, `pin-attempt-shared` | anybody | 65,536 buckets of each kind, and their sum |
+//! | `mail-by-…`, `guess-by-…`, `grant-by-session`, `login-by-account`, `pin-attempt-shared` | anybody | 65,536 buckets of each kind, and their sum |
 //! | `mail-by-browser`, `mail-by-browser-and-day` | who begins a login | 30,000 in a window of each kind; beyond that no browser has to wait |
 //! | `mail-by-shared-code`, `pin-attempt`, `pin-resent` | who begins a login | 30,000 in half an hour of each kind; beyond that counters are shared, see `method/one_time_pin/pending.rs` |
 //! | `guess-chance`, `records`, `pin-era` | who begins a login | a few of each |

@@ -143,6 +143,23 @@ fn kinds_at<'a>(import: &'a Import, key: &str) -> Vec<(ImportNoteKind, &'a str)>
 }
 
 #[test]
+fn groups_that_were_not_read_before_are_not_read_now() {
+    let entra = |config: Value| json!({ "id": "entra", "type": "azureAD", "name": "Entra", "config": config });
+    let with_groups = |value: Option<bool>| {
+        let mut config =
+            json!({ "client_id": "x", "directory_id": "7d3c1e0a-0000-4000-8000-0123456789ab" });
+        if let Some(value) = value {
+            config["support_groups"] = value.into();
+        }
+        with(json!({}), &[entra(config)]).yaml().to_owned()
+    };
+    assert!(with_groups(Some(true)).contains("support_groups: true"));
+    for value in [None, Some(false)] {
+        assert!(with_groups(value).contains("support_groups: false"), "{}", with_groups(value));
+    }
+}
+
+#[test]
 fn a_whole_account_is_carried_over() {
     let import = account();
     let config = Config::parse(import.yaml(), "import").unwrap();

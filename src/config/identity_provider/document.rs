@@ -138,6 +138,10 @@ document! {
             default: "none", example: "0d9c3a4e-6a0b-4c38-9c5f-5d3c5f2b7a11",
             cloudflare: "directory_id",
         }
+        /// `azureAD`: whether the groups of users are read.
+        "support_groups" support_groups: bool {
+            default: "true", example: "false", cloudflare: "support_groups",
+        }
         /// `onelogin`: the URL of the account.
         "onelogin_account" onelogin_account: NonEmpty {
             default: "none", example: "'https://example.onelogin.com'",
@@ -209,9 +213,8 @@ const OF_EXPORTED_CONFIGS: &[OtherKeys] = &[
     },
 ];
 
-/// The address to register at the provider, and switches that rules do not need.
-pub(super) const IGNORED_IN_CONFIG: &[&str] =
-    &["redirect_url", "conditional_access_enabled", "support_groups"];
+/// The address to register at the provider, and a switch that rules about `auth_context` do not need.
+pub(super) const IGNORED_IN_CONFIG: &[&str] = &["redirect_url", "conditional_access_enabled"];
 pub(super) const HEADER_ATTRIBUTES: &str = "header_attributes";
 
 from_serde! {

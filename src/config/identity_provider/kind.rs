@@ -109,7 +109,7 @@ impl ProviderKind {
             Self::OneTimePin => false,
             Self::Oidc => is_oidc || WITHOUT_DISCOVERY.contains(&key) || key == "issuer_url",
             Self::Keycloak | Self::Auth0 | Self::GitLab => is_oidc || key == "issuer_url",
-            Self::AzureAd => is_oidc || key == "directory_id",
+            Self::AzureAd => is_oidc || matches!(key, "directory_id" | "support_groups"),
             Self::Google => is_oidc,
             Self::GoogleApps => is_oidc || key == "apps_domain",
             Self::Okta => is_oidc || matches!(key, "okta_account" | "authorization_server_id"),

@@ -74,6 +74,7 @@ impl IdentityProviderConfig {
         let weakened = [
             keys.dangerous_trust_unverified_email.get() == Some(&true),
             keys.accept_signed_response.get() == Some(&true),
+            keys.support_groups.get() == Some(&false),
         ];
         (texts, weakened)
     }

@@ -86,6 +86,9 @@ impl IdentityProviderConfig {
         if let Some(name) = keys.email_claim_name.get() {
             provider = provider.email_claim_name(&**name);
         }
+        if keys.support_groups.get() == Some(&false) {
+            provider = provider.without_groups();
+        }
         if keys.dangerous_trust_unverified_email.is_on() {
             provider = provider.dangerous_trust_unverified_email();
         }

@@ -91,6 +91,12 @@ fn convert(
             }
         }
     }
+    // Without the switch Cloudflare reads no groups, and rules about them are met by nobody.
+    if kind == "azureAD"
+        && given.and_then(|it| it.get("support_groups")) != Some(&Value::Bool(true))
+    {
+        config.push(("support_groups".to_owned(), Value::Bool(false)));
+    }
     let secret_file = IdentityProviderConfig::has_client(kind)
         .then(|| format!("/etc/access/{}-secret", plain(&entry.key)));
     let (key, name) = (entry.key.clone(), entry.name().to_owned());

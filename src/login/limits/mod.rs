@@ -182,6 +182,20 @@ impl Counters<'_> {
         self.store.count(&format!("{ATTEMPT}/{code}"), 0, MINUTE).await
     }
 
+    /// Counts one login with an account at a provider: each leaves a session, whether or not a policy lets
+    /// the user in.
+    pub(super) async fn count_login(
+        &self,
+        method: &str,
+        subject: &str,
+    ) -> Result<Result<(), RateLimited>, StoreError> {
+        let account = format!("{}/{method}/{subject}", method.len());
+        let limit = Limit::new("login-by-account", &account, 300, DAY);
+        let count = self.store.count(&self.bucket(&limit), 1, limit.window).await?;
+        let too_often = RateLimited { retry_after: HOUR };
+        Ok(if count > limit.most { Err(too_often) } else { Ok(()) })
+    }
+
     /// Counts one return from the login to an application: each creates a record for a minute.
     pub(super) async fn count_grant(
         &self,

@@ -67,8 +67,7 @@ enum Word {
 /// Returns whether the userinfo endpoint may have claims that the ID token lacks.
 pub(super) fn wants_userinfo(settings: &OpenIdProvider, token: &ClaimSet) -> bool {
     let lacks = |name: &str| !token.has(name);
-    let lacks_groups =
-        settings.preset.groups.is_some() && lacks(GROUPS) && !has_overage(token, GROUPS);
+    let lacks_groups = settings.groups().is_some() && lacks(GROUPS) && !has_overage(token, GROUPS);
     let lacks_word = !settings.trusts_unverified_email
         && settings.preset.email == EmailProof::EmailVerified
         && word(settings, token) == Word::Nothing;
@@ -95,7 +94,7 @@ pub(super) fn read(
     let email = email(settings, &sources)?;
     let claim = |name: &str| sources.iter().find_map(|source| source.get(name));
     let names = settings.claims.iter().map(|name| &**name);
-    let names = names.chain(settings.preset.groups.map(|_| GROUPS));
+    let names = names.chain(settings.groups().map(|_| GROUPS));
     let kept = names.filter(|name| !has_overage(token, name));
     let kept: serde_json::Map<String, Value> =
         kept.filter_map(|name| Some((name.to_owned(), claim(name)?.clone()))).collect();
@@ -173,7 +172,7 @@ fn is_true(value: &Value) -> bool {
 /// Returns the groups; `None` if they are unknown: absent, too many, or partly of a form that is not
 /// understood.
 fn groups(settings: &OpenIdProvider, sources: &[&ClaimSet]) -> Option<Vec<ProviderGroup>> {
-    let text_is = settings.preset.groups?;
+    let text_is = settings.groups()?;
     if sources.iter().any(|source| has_overage(source, GROUPS)) {
         return None;
     }

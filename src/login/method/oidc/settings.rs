@@ -70,6 +70,7 @@ pub struct OpenIdProvider {
     pub(super) claims: Vec<Box<str>>,
     pub(super) email_claim: Box<str>,
     pub(super) trusts_unverified_email: bool,
+    reads_groups: bool,
     pub(super) hosted_domain: Option<EmailDomain>,
     pub(super) prompt: Option<Box<str>>,
     pub(super) max_age: Option<Duration>,
@@ -128,6 +129,7 @@ impl OpenIdProvider {
             claims: Vec::new(),
             email_claim: EMAIL.into(),
             trusts_unverified_email: false,
+            reads_groups: true,
             hosted_domain: None,
             prompt: None,
             max_age: None,
@@ -436,6 +438,18 @@ impl OpenIdProvider {
     }
 
     /// Returns the scopes of the authorization request, separated by spaces.
+    /// Does not read groups: rules about them are not met by users of this provider.
+    #[must_use]
+    pub fn without_groups(mut self) -> Self {
+        self.reads_groups = false;
+        self
+    }
+
+    /// Returns what a group of the provider is if it is a text; `None` if it has no groups.
+    pub(super) fn groups(&self) -> Option<presets::GroupText> {
+        self.preset.groups.filter(|_| self.reads_groups)
+    }
+
     pub(super) fn requested_scopes(&self) -> String {
         let mut scopes: Vec<&str> = match &self.scopes {
             Some(scopes) => scopes.iter().map(|scope| &**scope).collect(),

@@ -239,3 +239,12 @@ fn the_userinfo_endpoint_is_asked_only_for_what_is_absent() {
     let trusting = generic().dangerous_trust_unverified_email();
     assert!(!wants_userinfo(&trusting, &without("email_verified")));
 }
+
+#[test]
+fn groups_are_unknown_if_they_are_not_to_be_read() {
+    let json = json!({"email": "ada@example.com", "email_verified": true, "groups": ["staff"]});
+    let groups =
+        |settings: &OpenIdProvider| read(settings, &claims(&json), None).unwrap().attributes.groups;
+    assert!(groups(&generic()).is_some());
+    assert_eq!(groups(&generic().without_groups()), None);
+}
